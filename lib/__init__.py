@@ -1,0 +1,8 @@
+"""Blindspot: hide part of the input and measure what breaks.
+
+Rooms, in the order in which data flows: ``data`` (what there is to see), ``masks`` (what is hidden), ``models`` and
+``train`` (what looks), ``explain`` and ``select`` (why it decided, which columns it needs), ``measure`` (what hiding
+cost), ``stats`` and ``claims`` (how sure, what follows), ``run`` and ``reproduce`` (how a notebook and all notebooks run).
+"""
+
+__version__ = "0.1.0"

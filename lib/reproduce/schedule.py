@@ -1,0 +1,165 @@
+"""Where notebooks run: in this process one after the other, on this machine in parallel, or on any Dask cluster.
+
+The one seam is :class:`Executor`. Dask places and, when a worker dies, places again; that a worker's child dies with it
+is :mod:`lib.reproduce.guard`'s part, and which GPU a notebook gets is decided by a lock on the machine it runs on, so
+that two runners never share one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Protocol
+
+from lib.reproduce import devices
+from lib.reproduce.execute import Job, Outcome, execute
+
+CPU, GPU = "CPU", "GPU"
+WORKER_DEATHS = 2  # a job whose workers died more often than this is given up
+WAIT_S = 60
+
+
+class Executor(Protocol):
+    """Runs jobs, so many at a time."""
+
+    def capacity(self) -> dict[str, int]:
+        """How many jobs can run at once, by kind of slot."""
+        ...
+
+    def submit(self, job: Job) -> Future[Outcome]:
+        """Start a job."""
+        ...
+
+    def close(self, cancel: bool = False) -> None:
+        """Let go of everything; with ``cancel`` also of what is running."""
+        ...
+
+
+def slot(job: Job) -> str:
+    """The kind of slot a job takes."""
+    return GPU if job.gpu else CPU
+
+
+class Inline:
+    """One notebook after the other, in this process; needs no Dask."""
+
+    def capacity(self) -> dict[str, int]:
+        """One job, of whatever kind."""
+        return {CPU: 1, GPU: 1}
+
+    def submit(self, job: Job) -> Future[Outcome]:
+        """Run the job now; the future is done when this returns."""
+        future: Future[Outcome] = Future()
+        future.set_result(execute(job))
+        return future
+
+    def close(self, cancel: bool = False) -> None:
+        """Nothing is held."""
+
+
+class Dask:
+    """Slots are workers of one thread, each with the resource ``CPU`` or ``GPU``.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    cluster : distributed.SpecCluster or None
+        Closed with the executor when it was made for it.
+    """
+
+    def __init__(self, client: Any, cluster: Any = None) -> None:
+        self.client, self.cluster = client, cluster
+        self._submit: dict[str, Callable[..., Future[Outcome]]] = {
+            kind: client.get_executor(pure=False, resources={kind: 1}, retries=0).submit for kind in (CPU, GPU)
+        }
+
+    def capacity(self) -> dict[str, int]:
+        """The slots of the workers that are there now."""
+        workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
+        return {kind: sum(int(worker["resources"].get(kind, 0)) for worker in workers) for kind in (CPU, GPU)}
+
+    def submit(self, job: Job) -> Future[Outcome]:
+        """Queue the job for a worker with a free slot of its kind."""
+        return self._submit[slot(job)](execute, job)
+
+    def close(self, cancel: bool = False) -> None:
+        """Close the client; a cluster of our own ends with its workers and their notebooks."""
+        self.client.close()
+        if self.cluster is not None:
+            self.cluster.close()
+
+
+def local(cpu_slots: int, gpu_slots: int) -> Dask:
+    """A Dask cluster on this machine: one process for each slot.
+
+    Parameters
+    ----------
+    cpu_slots, gpu_slots : int
+        Notebooks at once on the CPU, and on a GPU each.
+    """
+    import dask
+    from distributed import Client, Nanny, Scheduler, SpecCluster
+
+    _settings(dask)
+    wanted = [CPU] * cpu_slots + [GPU] * gpu_slots
+    workers = {
+        number: {
+            "cls": Nanny,
+            # memory_limit counts the worker, not the notebook's process: the notebook's is planned for instead
+            "options": {"nthreads": 1, "memory_limit": 0, "resources": {kind: 1}, "dashboard_address": None},
+        }
+        for number, kind in enumerate(wanted)
+    }
+    scheduler = {"cls": Scheduler, "options": {"dashboard": False, "host": "127.0.0.1", "port": 0}}
+    cluster = SpecCluster(workers=workers, scheduler=scheduler, silence_logs=40)
+    client = Client(cluster)
+    client.wait_for_workers(len(wanted), timeout=WAIT_S)
+    return Dask(client, cluster)
+
+
+def address(where: str) -> Dask:
+    """Any Dask scheduler: ``tcp://host:port``, or the path of a scheduler file that its workers share.
+
+    Raises
+    ------
+    ValueError
+        When its workers offer neither CPU nor GPU slots.
+    """
+    import dask
+    from distributed import Client
+
+    _settings(dask)
+    client = Client(scheduler_file=where) if where.endswith(".json") else Client(where)
+    client.wait_for_workers(1, timeout=WAIT_S)
+    executor = Dask(client)
+    if not any(executor.capacity().values()):
+        client.close()
+        raise ValueError(
+            f"the workers of {where} offer no slots; start them with "
+            '`dask worker --nthreads 1 --memory-limit 0 --resources "CPU=1"` (or "GPU=1" for one with a GPU)'
+        )
+    return executor
+
+
+def _settings(dask: Any) -> None:
+    dask.config.set({"distributed.scheduler.allowed-failures": WORKER_DEATHS, "distributed.worker.daemon": False})
+    dask.config.set({"distributed.scheduler.worker-saturation": 1.0})
+
+
+def choose(scheduler: str, jobs: list[Job], slots: int) -> Executor:
+    """The executor that was asked for, with no more slots than there are jobs.
+
+    Parameters
+    ----------
+    scheduler : str
+        ``inline``, ``local``, or the address of a Dask scheduler.
+    jobs : list of Job
+    slots : int
+        CPU slots of a local cluster.
+    """
+    if scheduler == "inline":
+        return Inline()
+    if scheduler != "local":
+        return address(scheduler)
+    on_gpu = sum(job.gpu for job in jobs)
+    return local(min(slots, len(jobs) - on_gpu), min(len(devices.gpus()), on_gpu))

@@ -1,0 +1,108 @@
+"""The contract every sampler keeps, tested for all of them, and the helpers that state it."""
+
+import functools
+
+import pytest
+import torch
+
+from lib import masks
+from lib.masks import contract
+
+PATTERNS = masks.bank(64, 32, colour=masks.green_filter(), generator=torch.Generator().manual_seed(9))
+BANKED = tuple(functools.partial(sampler, patterns=PATTERNS) for sampler in (masks.from_bank, masks.from_bank_shared))
+SAMPLERS = (*masks.SAMPLERS, *BANKED)
+NAMES = [sampler.__name__ for sampler in masks.SAMPLERS] + ["from_bank", "from_bank_shared"]
+every_sampler = pytest.mark.parametrize("sampler", SAMPLERS, ids=NAMES)
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@every_sampler
+@pytest.mark.parametrize("grid", [14, 7, (5, 9)])
+@pytest.mark.parametrize("ratio", [0.1, 0.5, 0.75, 0.9])
+def test_exact_count_shape_type_and_device(sampler, grid, ratio):
+    mask = sampler(33, grid, ratio=ratio, generator=seeded())
+    tokens = grid**2 if isinstance(grid, int) else grid[0] * grid[1]
+    assert mask.shape == (33, tokens)
+    assert mask.dtype == torch.bool
+    assert mask.device == seeded().device
+    assert (mask.sum(1) == round(ratio * tokens)).all()
+
+
+@every_sampler
+def test_same_seed_same_masks_other_seed_other_masks(sampler):
+    first = sampler(16, 14, ratio=0.75, generator=seeded(1))
+    assert torch.equal(first, sampler(16, 14, ratio=0.75, generator=seeded(1)))
+    assert not torch.equal(first, sampler(16, 14, ratio=0.75, generator=seeded(2)))
+
+
+@every_sampler
+def test_a_generator_moves_on_between_batches(sampler):
+    generator = seeded()
+    first = sampler(16, 14, ratio=0.75, generator=generator)
+    assert not torch.equal(first, sampler(16, 14, ratio=0.75, generator=generator))
+
+
+@every_sampler
+def test_different_images_get_different_masks(sampler):
+    mask = sampler(48, 14, ratio=0.75, generator=seeded())
+    expected = 4 if sampler is masks.grid else 48  # a lattice of period two has four phases and no more
+    assert masks.describe.distinct(mask) == expected
+
+
+@every_sampler
+def test_no_global_randomness_is_touched(sampler):
+    state = torch.get_rng_state()
+    sampler(4, 7, ratio=0.5, generator=seeded())
+    assert torch.equal(state, torch.get_rng_state())
+
+
+@every_sampler
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"ratio": 75}, r"ratio must be in \(0, 1\), got 75; the paper writes percent, use 0.75"),
+        ({"ratio": 0.0}, r"ratio must be in \(0, 1\), got 0"),
+        ({"ratio": 1.0}, r"ratio must be in \(0, 1\), got 1;"),
+        ({"ratio": float("nan")}, r"ratio must be in \(0, 1\), got nan"),
+        ({"ratio": 0.001}, r"hides 0 of 196; use a ratio between 0.0051 and 0.995"),
+        ({"grid": 0}, "grid must be a positive int"),
+        ({"grid": (14, 14, 3)}, "pair"),
+        ({"n": 0}, "n must be at least 1, got 0"),
+    ],
+)
+def test_errors_say_what_to_do(sampler, arguments, message):
+    call = {"n": 4, "grid": 14, "ratio": 0.75} | arguments
+    with pytest.raises(ValueError, match=message):
+        sampler(call["n"], call["grid"], ratio=call["ratio"], generator=seeded())
+
+
+@every_sampler
+def test_a_seed_is_not_a_generator(sampler):
+    with pytest.raises(TypeError, match="generator must be a torch.Generator, got int"):
+        sampler(4, 14, ratio=0.75, generator=0)
+
+
+def test_hide_highest_takes_the_highest_and_keeps_the_count_under_ties():
+    scores = torch.tensor([[0.0, 3.0, 1.0, 2.0], [5.0, 5.0, 5.0, 5.0]])
+    mask = masks.hide_highest(scores, ratio=0.5)
+    assert mask[0].tolist() == [False, True, False, True]
+    assert mask.sum(1).tolist() == [2, 2]
+    with pytest.raises(ValueError, match=r"scores must have shape \(n, tokens\), got \(4,\)"):
+        masks.hide_highest(scores[0], ratio=0.5)
+
+
+def test_hide_highest_ignores_positive_scaling():
+    scores = torch.randn(8, 49, generator=seeded())
+    assert torch.equal(masks.hide_highest(scores, ratio=0.6), masks.hide_highest(3.5 * scores, ratio=0.6))
+
+
+def test_hidden_count_follows_python_rounding():
+    assert [contract.hidden_count(10, ratio=r) for r in (0.24, 0.25, 0.26, 0.35)] == [2, 2, 3, 4]
+
+
+def test_grid_size_reads_both_forms():
+    assert contract.grid_size(3) == (3, 3)
+    assert contract.grid_size((2, 5)) == (2, 5)

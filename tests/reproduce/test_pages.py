@@ -1,0 +1,153 @@
+"""The site opens from disk, offline and without JavaScript, on a phone, and for a reader who cannot see it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+from small_project import BLOCK, CELL, project
+
+from lib import plots, run, stats
+from lib.reproduce import ledger, pages
+
+ROOT = Path(__file__).resolve().parents[2]
+PROSE = "# Does it?\n\nA card with a [link](https://example.org) and `code`.\n"
+SOURCE = 'run.figure("two-points", fig, data=table, alt="…", caption="…")'
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """A project with one published report, its figure made by a real run."""
+    folder = project(tmp_path, BLOCK, CELL)
+    notebook = folder / "notebooks" / "demo" / "01_it_does.ipynb"
+    content = json.loads(notebook.read_text())
+    content["cells"].insert(0, {"cell_type": "markdown", "id": "c", "metadata": {}, "source": PROSE})
+    content["cells"].append({"cell_type": "code", "id": "f", "metadata": {}, "source": SOURCE, "outputs": []})
+    notebook.write_text(json.dumps(content))
+    monkeypatch.setenv("BLINDSPOT_ROOT", str(folder))
+    monkeypatch.setenv("BLINDSPOT_PROFILE", "cpu")
+    held = run.open("demo/01", {"n_seeds": 2, "share": 0.5, "kind": "random", "fast": True})
+    fig, ax = plots.figure()
+    ax.plot([1, 2])
+    table = pd.DataFrame({"x": np.arange(40), "y": np.linspace(0, 1, 40)})
+    held.figure("two-points", fig, data=table, alt="two points joined by a rising line", caption="Two points.")
+    held.claim("it-does", stats.paired([3.0, 3.1, 2.9, 3.2, 3.0]))
+    held.finish()
+    plt.close("all")
+    report = folder / "reports" / "demo" / "01" / "cpu"
+    shutil.copytree(held.folder, report)
+    receipt = {"outcome": "ok", "seconds": {"wall": 42.0, "cpu": 40.0}, "datasets": ["digits"], "modified": []}
+    (report / "receipt.json").write_text(json.dumps(receipt))
+    (folder / "README.md").write_text(f"before\n{ledger.START}\nold\n{ledger.END}\nafter\n")
+    return folder
+
+
+def test_the_ledger_is_generated(published):
+    pages.build(published)
+    text = (published / "reports" / "README.md").read_text()
+    assert "1 claims: 1 supported" in text
+    assert "It does." in text
+    assert re.search(r"3\.04 \[2\.90, 3\.18\] points", text)
+    readme = (published / "README.md").read_text()
+    assert readme.startswith("before")
+    assert readme.rstrip().endswith("after")
+    assert "old" not in readme
+    assert "✔ 1 supported" in readme
+
+
+def test_building_twice_changes_nothing(published):
+    first = {path: path.read_bytes() for path in pages.build(published).parent.rglob("*.*")}
+    assert first == {path: path.read_bytes() for path in pages.build(published).parent.rglob("*.*")}
+
+
+def test_a_report_without_a_receipt_is_no_report(published):
+    (published / "reports" / "demo" / "01" / "cpu" / "receipt.json").write_text('{"outcome": "o')
+    assert ledger.reports(published) == []
+
+
+def test_the_page_shows_prose_figure_numbers_and_code(published):
+    pages.build(published)
+    text = (published / "reports" / "site" / "demo" / "01-cpu.html").read_text()
+    assert "A card with a" in text
+    assert 'alt="two points joined by a rising line"' in text
+    assert (published / "reports" / "site" / "demo" / "../../demo/01/cpu/two-points.svg").resolve().exists()
+    assert "of which the first 30 rows are shown" in text
+    assert '<details class="code">' in text
+    assert not re.search(r"<script|src=\"https?:|href=\"https?:[^\"]*\.(css|js)", text), "a page needs no network"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0, "0"), (0.5, "0.500"), (12.345, "12.3"), (-1500.0, "−1,500"), (None, "–")]
+)
+def test_numbers_for_a_reader(value, text):
+    assert ledger.number(value) == text
+
+
+def chromium() -> str:
+    """The path of a Chromium, or a skip that says how to get one."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip(
+            "no Chromium on this machine: `apt-get install chromium`, or install Chrome, to open the pages in a test"
+        )
+    return found
+
+
+@pytest.mark.browser
+def test_every_page_opens_offline(published):
+    """Network off, JavaScript off, 390 px wide, no console error; then axe-core for contrast and names."""
+    executable = chromium()
+    sites = [pages.build(published).parent]
+    if (ROOT / "reports" / "README.md").exists():
+        sites.append(pages.build(ROOT).parent)
+    from axe_playwright_python.sync_playwright import Axe
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        for site in sites:
+            for page in sorted(site.rglob("*.html")):
+                _look(browser, page)
+                _check_names(browser, page, Axe())
+        browser.close()
+
+
+def _look(browser, path: Path) -> None:
+    """A phone without network and without JavaScript."""
+    context = browser.new_context(viewport={"width": 390, "height": 800}, offline=True, java_script_enabled=False)
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("requestfailed", lambda request: complaints.append(f"failed: {request.url}"))
+    page.goto(path.as_uri())
+    assert complaints == [], f"{path.name}: {complaints}"
+    assert page.locator("h1").count() == 1
+    box = page.locator("main").bounding_box()
+    assert box is not None
+    widest = max(element["width"] + element["x"] for element in _boxes(page))
+    assert widest <= 391, f"{path.name} scrolls sideways at 390 px: {widest}"
+    context.close()
+
+
+def _boxes(page) -> list[dict]:
+    """Boxes of what could push a page wide, outside regions that scroll by themselves."""
+    found = page.locator("h1, h2, p, figure, img, table.ledger, details, dl, .wide").all()
+    return [box for element in found if (box := element.bounding_box())] or [{"x": 0, "width": 0}]
+
+
+def _check_names(browser, path: Path, axe) -> None:
+    """axe-core needs JavaScript in the page it looks at; the page brings none of its own."""
+    context = browser.new_context(offline=True)
+    page = context.new_page()
+    page.goto(path.as_uri())
+    page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
+    violations = axe.run(page).response["violations"]
+    told = [f"{entry['id']}: {entry['nodes'][0]['html'][:120]}" for entry in violations]
+    assert told == [], f"{path.name}: {told}"
+    context.close()

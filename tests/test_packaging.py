@@ -1,0 +1,59 @@
+"""pyproject.toml, requirements.lock and environment.yml say the same."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def locked() -> dict[str, Version]:
+    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    pins = [line.split("==") for line in lines if line and not line.startswith("#")]
+    return {canonicalize_name(name): Version(version) for name, version in pins}
+
+
+def wanted() -> list[Requirement]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return [Requirement(text) for text in project["dependencies"] + project["optional-dependencies"]["dev"]]
+
+
+def test_the_lock_satisfies_pyproject():
+    pins = locked()
+    for requirement in wanted():
+        version = pins[canonicalize_name(requirement.name)]
+        assert version in requirement.specifier, f"{requirement} against {version}"
+
+
+def test_the_lock_serves_cpu_and_cuda_machines():
+    """A local version such as +cpu, or a CUDA package, would tie the lock to one kind of machine."""
+    assert not any(pin.local for pin in locked().values())
+    assert not [name for name in locked() if re.match(r"nvidia|triton|xgboost$", name)]
+
+
+def test_environment_yml_installs_the_lock():
+    text = (ROOT / "environment.yml").read_text(encoding="utf-8")
+    assert "- -r requirements.lock" in text
+    assert re.search(r"- python=3\.1[1-3]$", text, re.MULTILINE)
+
+
+def test_what_is_installed_is_the_lock():
+    from importlib.metadata import version
+
+    pins = locked()
+    for requirement in wanted():
+        assert Version(version(requirement.name)).base_version == pins[canonicalize_name(requirement.name)].base_version
+
+
+def test_makefile_is_short_and_explained():
+    lines = (ROOT / "Makefile").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 60
+    phony = next(line for line in lines if line.startswith(".PHONY:")).split()[1:]
+    for target in phony:
+        assert any(re.match(rf"{target}:.*## ", line) for line in lines), f"{target} has no help text"
