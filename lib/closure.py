@@ -197,9 +197,8 @@ def _dynamic(tree: ast.AST) -> Iterator[str | None]:
             continue
         called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         if called in DYNAMIC:
-            first = node.args[0] if node.args else None
-            literal = isinstance(first, ast.Constant) and isinstance(first.value, str)
-            yield first.value if literal and isinstance(first, ast.Constant) else None
+            name = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
+            yield name if isinstance(name, str) else None
 
 
 def _prefixes(name: str) -> Iterator[str]:

@@ -1,8 +1,8 @@
 """Build a set's packed files from the upstream archive that a person has put into the cache.
 
 Sets without a direct download of the packed form name an ``archive`` in data/registry.toml. Once it lies in the set's
-cache folder, it is unpacked, its JPEGs are concatenated unchanged into one .npz per split, and the unpacked folder is
-removed. The registry's ``content`` sums then decide whether the result is what everyone else has.
+cache folder, it is unpacked, its JPEGs are concatenated unchanged into one .npz per split (NIH's films: stacked, with
+their rows of the metadata), and the unpacked folder is removed. The registry's ``content`` sums then decide whether the result is what everyone else has.
 
 Conventions: arrays ``jpeg`` uint8 (bytes), ``offset`` int64 (n + 1,), ``label`` int16 (n,), ``box`` int16 (n, 4),
 inclusive.
@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lib.data.fetch import file_path
 from lib.data.registry import DataError, Entry
 from lib.data.unpack import extract
 
@@ -35,9 +36,10 @@ def build(found: Entry, archive: Path, folder: Path) -> None:
     """
     if all((folder / file.name).is_file() for file in found.files):
         return
-    builders: dict[str, Callable[[Entry, Path], dict[str, Split]]] = {
+    builders: dict[str, Callable[[Entry, Path], dict[str, Split | bytes]]] = {
         "tiny-imagenet-200.zip": _tiny_imagenet,
         "CIFAR-10-images.zip": _class_folders,
+        "kcr2019d1.zip": _nih_films,
     }
     if archive.name not in builders:
         raise DataError(f"archive of {found.id!r} must be one of {', '.join(builders)}, got {archive.name}")
@@ -52,8 +54,11 @@ def build(found: Entry, archive: Path, folder: Path) -> None:
             parts = builders[archive.name](found, roots[0])
         except (OSError, IndexError, ValueError) as error:
             raise DataError(f"{archive.name} does not have the expected layout ({error}); download it again") from error
-        for name, arrays in parts.items():
-            np.savez(beside / name, **arrays)  # type: ignore[arg-type]
+        for name, content in parts.items():
+            if isinstance(content, bytes):
+                (beside / name).write_bytes(content)
+            else:
+                np.savez(beside / name, **content)  # type: ignore[arg-type]
             os.replace(beside / name, folder / name)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
@@ -80,7 +85,7 @@ def pack(paths: Sequence[Path], labels: Sequence[int]) -> Split:
     return {"jpeg": jpeg, "offset": offset, "label": np.array(labels, np.int16)}
 
 
-def _tiny_imagenet(found: Entry, root: Path) -> dict[str, Split]:
+def _tiny_imagenet(found: Entry, root: Path) -> dict[str, Split | bytes]:
     wnids = (root / "wnids.txt").read_text().split()[: len(found.classes)]
     paths, labels, boxes = [], [], []
     for label, wnid in enumerate(wnids):
@@ -97,12 +102,35 @@ def _tiny_imagenet(found: Entry, root: Path) -> dict[str, Split]:
     return {"train_jpeg.npz": train, "val_jpeg.npz": held_out}
 
 
-def _class_folders(found: Entry, root: Path) -> dict[str, Split]:
-    parts = {}
+def _class_folders(found: Entry, root: Path) -> dict[str, Split | bytes]:
+    parts: dict[str, Split | bytes] = {}
     for split in ("train", "test"):
         files = [(path, label) for label, name in enumerate(found.classes) for path in _jpegs(root / split / name)]
         parts[f"cifar10_{split}_jpeg.npz"] = pack([path for path, _ in files], [label for _, label in files])
     return parts
+
+
+def _nih_films(found: Entry, root: Path) -> dict[str, Split | bytes]:
+    import pandas as pd
+    from PIL import Image
+
+    paths = sorted((root / "NIH1000").glob("*/*/*.png"))
+    if len(paths) != found.rows[0]:
+        raise ValueError(f"{len(paths)} films instead of {found.rows[0]}")
+    films = np.stack([np.asarray(Image.open(path).convert("RGB"))[:, :, 0] for path in paths])  # gray, stored as RGB(A)
+    rows = pd.DataFrame(
+        {
+            "Image Index": [path.name for path in paths],
+            "row": range(len(paths)),
+            "split": [path.parents[1].name for path in paths],
+            "abnormal": [int(path.parent.name[0]) for path in paths],
+        }
+    )
+    labels = pd.read_csv(file_path("nih-metadata", "Data_Entry_2017_v2020.csv.gz"), dtype=str)
+    joined = rows.merge(labels, on="Image Index", how="left")
+    first = ["row", "Image Index", "split", "abnormal"]
+    table = joined[first + [name for name in labels.columns if name != "Image Index"]]
+    return {"images64.npz": {"image": films}, "metadata.csv": table.to_csv(index=False, lineterminator="\n").encode()}
 
 
 def _jpegs(folder: Path) -> list[Path]:

@@ -238,7 +238,7 @@ def twin(patients: DataFrame, factor: str, value: object) -> DataFrame:
     return patients.assign(**{factor: value})
 
 
-def render(patients: DataFrame, *, size: int = 64, batch: int = 16) -> Radiographs:
+def render(patients: DataFrame, *, size: int = 64, batch: int = 32) -> Radiographs:
     """Make the radiographs of a table of patients, with every ground truth mask.
 
     Parameters
@@ -294,7 +294,7 @@ def _render_batch(patients: DataFrame, *, size: int) -> tuple[Tensor, dict[str, 
     intensity = primary * torch.exp(-exposure.devices) + scattered
     noise = thorax_physics.quantum_noise(patients["seed"].to_numpy(), (size, size))
     detected = thorax_physics.detect(intensity, noise, pixel_cm=s.px, dose=dose)
-    high = (1.05 + 0.122 * s.p["body"]) * (1 + 0.04 * s.p["g_exposure"]) * window
+    high = (1.0 + 0.122 * s.p["body"]) * (1 + 0.04 * s.p["g_exposure"]) * window
     low = 0.38 + 0.06 * s.p["g_contrast"]
     shape = 0.9 * gamma * (1 + 0.08 * s.p["g_contrast"])
     return thorax_physics.display(detected, low=low, high=high, gamma=shape), exposure.masks

@@ -23,14 +23,14 @@ HABITUS = (
     "neck breast_size breast_z breast_x clavicle_z clavicle_rise scapula gas_x gas_z gas_size hilum vessels rib_slope "
     "rib_gain spine_gain trachea mediastinum pulmonary apex crop_x crop_z exposure contrast arm texture"
 ).split()
-TABLE = 384  # samples of a 1-D profile
+TABLE = 320  # samples of a 1-D profile
 RIB_RANGE_CM = (-24.0, 30.0)
 FIELD_CM = {"A": 36.5, "B": 38.5, "C": 34.5}
 
 
 @dataclass
 class Scene:
-    """Coordinates and parameters of a batch; every parameter is float (n, 1, 1), every map float (n, h, w)."""
+    """Coordinates and parameters of a batch; parameters are float (n, 1, 1), maps float (n, h, w), z float (n, h, 1)."""
 
     p: dict[str, Tensor]
     x: Tensor
@@ -44,7 +44,7 @@ class Scene:
         self.left = self.x > 0
 
     def at(self, depth_cm: Tensor | float) -> tuple[Tensor, Tensor]:
-        """Coordinates x, z in the coronal plane at this depth, float (n, h, w)."""
+        """Coordinates x (n, h, w) and z (n, h, 1) in the coronal plane at this depth, cm."""
         p = self.p
         m = magnification(depth_cm, source_cm=p["source"], body_cm=p["body"], to_front=p["to_front"])
         return self.x / m, self.z / m
@@ -187,10 +187,9 @@ def scene(patients: DataFrame, *, size: int) -> Scene:
     grid = (2 * torch.arange(size, dtype=torch.float32) + 1) / size - 1
     x = half * grid[None, None, :] + 0.6 * p["g_x"]
     z = half * grid[None, :, None] + 0.8 * p["g_z"]
-    turn = 0.025 * p["g_turn"]
-    x, z = x + turn * z, z - turn * x
+    x = x + 0.03 * p["g_turn"] * z  # the patient leans; as a shear, which keeps z a matter of rows alone
     tables = profiles(patients["seed"].to_numpy(), raw["apex"], pixel_cm)
-    return Scene(p=p, x=x.contiguous(), z=z.contiguous(), px=p["field"] / size, size=size, profiles=tables)
+    return Scene(p=p, x=x, z=z, px=p["field"] / size, size=size, profiles=tables)
 
 
 def body(s: Scene) -> Tensor:
@@ -202,7 +201,7 @@ def body(s: Scene) -> Tensor:
     width = trunk + armpit + 0.05 * (s.z - 6).clamp_min(0)
     top = p["apex"] - 0.5 - 3.8 * torch.exp(-((X - 5).clamp_min(0)) / 3.5) + 0.012 * X * X
     fade = 1 - torch.exp(-(s.z - top).clamp_min(0) / 2.2)
-    chest = root(1 - (X / width) ** 4) * half_depth * fade
+    chest = root(1 - (X / width).square().square()) * half_depth * fade
     neck = root(1 - (X / (5.0 + 0.3 * p["g_neck"] + 0.06 * p["bmi"])).square()) * 4.7
     neck = neck * torch.sigmoid((p["apex"] + 4 - s.z) / 2)
     arm = X - (19.5 + 0.5 * p["g_arm"] + 0.14 * p["bmi"] + 0.16 * (s.z + 10))

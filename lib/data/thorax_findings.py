@@ -229,7 +229,7 @@ def _masks(s: Scene, parts: dict[str, Tensor], *, wet: Tensor, solid: Tensor, ba
         "ribs": (rib > 0.45) & body,
         "spine": (spine > 0.8) & body,
         "effusion": (wet > 0.5) & (parts["room"] > 0.3),
-        "pneumothorax": (parts["gap"] > 0.15) & (parts["room"] > 0.3),
+        "pneumothorax": (parts["gap"] > 0.4 * parts["room"]) & (parts["room"] > 0.3),
         "consolidation": solid > 0.5,
         "nodule": ball > 0.05,
         "edema": (haze > 0.03) & hull,

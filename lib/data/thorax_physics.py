@@ -27,7 +27,7 @@ MU = {  # linear attenuation at 70 keV, 1/cm
 }
 SOURCE_DISTANCE_CM = {"PA": 180.0, "AP": 100.0}
 SCATTER_SIGMA_CM = 5.0
-SCATTER_RATIO = {"PA": 0.62, "AP": 1.1}  # blurred primary to scatter; a bedside film has no grid
+SCATTER_RATIO = {"PA": 0.54, "AP": 1.0}  # blurred primary to scatter; a bedside film has no grid
 QUANTA_PER_MM2 = 5.4e4  # 3 uGy, 3e4 quanta per mm2 and uGy, detective quantum efficiency 0.6
 
 
@@ -164,4 +164,4 @@ def display(intensity: Tensor, *, low: Tensor, high: Tensor, gamma: Tensor) -> T
     """
     window = ((-intensity.log() - low) / (high - low)).clamp(0, 1.25)
     window = window**gamma
-    return window / (1 + window**5) ** 0.2  # linear below, a soft shoulder towards white
+    return window / (1 + window.square().square()).sqrt().sqrt()  # linear below, a soft shoulder towards white

@@ -158,7 +158,7 @@ def all_grids(size: tuple[int, int], *, grid: int) -> RiseDesign:
     edges = [math.ceil(edge / grid) for edge in size]
     total = 2 ** (grid * grid) * edges[0] * edges[1]
     if total > 1_000_000:
-        raise ValueError(f"grid must leave at most 1000000 masks to enumerate, got {grid} with {total}; use grid=2 or 3")
+        raise ValueError(f"grid must leave at most 1000000 masks, got {grid} with {total}; use grid=2 or 3")
     binary = torch.tensor(list(itertools.product((0.0, 1.0), repeat=grid * grid))).reshape(-1, grid, grid)
     shifts = torch.tensor(list(itertools.product(range(edges[0]), range(edges[1]))))
     cells = binary.repeat_interleave(len(shifts), 0)

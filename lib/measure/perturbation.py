@@ -139,7 +139,7 @@ def order(maps: Tensor, *, channels: int, protocol: Protocol) -> Tensor:
         planes = F.avg_pool2d(planes, protocol.region, ceil_mode=True, count_include_pad=False)
     if protocol.channels == "apart":
         planes = planes.expand(-1, channels, -1, -1)
-    ranking = planes.flatten(1).argsort(1, descending=True, stable=True)
+    ranking = planes.flatten(1).argsort(dim=1, descending=True, stable=True)
     places = torch.arange(ranking.shape[1], device=maps.device).expand_as(ranking)
     ranks = torch.empty_like(ranking).scatter_(1, ranking, places).view(planes.shape)
     ranks = ranks.repeat_interleave(protocol.region, 2).repeat_interleave(protocol.region, 3)

@@ -112,7 +112,7 @@ def remove_top(images: Tensor, maps: Tensor, *, fraction: float, fill: Tensor, g
                          f"{tuple(maps.shape)} and {tuple(fill.shape)}; merge the channels of the maps first")
     flat = maps.flatten(1)
     shuffle = torch.rand(flat.shape, generator=generator).argsort(1).to(maps.device)
-    ranking = flat.gather(1, shuffle).argsort(1, descending=True, stable=True)
+    ranking = flat.gather(1, shuffle).argsort(dim=1, descending=True, stable=True)
     top = shuffle.gather(1, ranking[:, : round(fraction * flat.shape[1])])
     gone = torch.zeros_like(flat, dtype=torch.bool).scatter_(1, top, True).view(maps.shape)
     return torch.where(gone[:, None], fill.to(images)[None, :, None, None], images)

@@ -120,8 +120,9 @@ def evaluate_columns(
         ``accuracy`` and ``balanced_accuracy`` on the test rows, in [0, 1].
     """
     model = linear_svm() if classifier is None else clone(classifier)
-    model.fit(X[fold.train][:, columns], y[fold.train])
-    truth, guess = y[fold.test], model.predict(X[fold.test][:, columns])
+    columns = np.flatnonzero(columns) if columns.dtype == bool else columns
+    model.fit(X[np.ix_(fold.train, columns)], y[fold.train])
+    truth, guess = y[fold.test], model.predict(X[np.ix_(fold.test, columns)])
     with _quiet():
         balanced = float(balanced_accuracy_score(truth, guess))
     return {"accuracy": float(np.mean(truth == guess)), "balanced_accuracy": balanced}

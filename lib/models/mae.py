@@ -69,6 +69,12 @@ def images_from(tokens: Tensor, patch: int, *, grid: tuple[int, int]) -> Tensor:
     return cut.permute(0, 5, 1, 3, 2, 4).reshape(len(tokens), -1, rows * patch, columns * patch)
 
 
+def shown(images: Tensor, hidden: Tensor, patch: int) -> Tensor:
+    """Paint the hidden patches of images (n, c, h, w) black, for the eye; ``hidden`` is bool (n, tokens)."""
+    _, _, h, w = images.shape
+    return images_from(patches(images, patch) * ~hidden.unsqueeze(-1), patch, grid=(h // patch, w // patch))
+
+
 def positions(grid: tuple[int, int], width: int) -> Tensor:
     """Fixed sine and cosine position embedding: half of the dimensions for the row, half for the column.
 

@@ -1,7 +1,7 @@
 """One notebook from start to end: a private folder, a child process, a limit, and a word on how it ended.
 
-The function :func:`execute` is what every scheduler runs, in the runner itself or in a Dask worker. The notebook runs in
-a child that a forkserver with papermill already imported makes, so that a run costs a kernel's start and not another
+The function :func:`execute` is what every scheduler runs, in the runner itself or in a Dask worker. The notebook runs
+in a child that a forkserver with papermill already imported makes, so that a run costs a kernel's start and not another
 import, and so that neither papermill's change of folder nor its death touches the scheduler.
 """
 
@@ -137,7 +137,8 @@ def _attempt(job: Job) -> Outcome:
         result = child.ended(INFRASTRUCTURE, f"{FULL} {job.root}" if full else f"{type(error).__name__}: {error}")
     finally:
         guard.kill_marked(folder)
-    return Outcome(**result, attempt=str(folder), seconds=round(time.monotonic() - started, 3))
+    seconds = round(time.monotonic() - started, 3)
+    return Outcome(result["kind"], result["message"], result["cell"], str(folder), seconds)
 
 
 def _gpus() -> list[str]:
@@ -194,7 +195,9 @@ def _supervise(job: Job, folder: Path, environment: Mapping[str, str]) -> dict[s
                 process.join(GRACE_S)
                 return result
         process.join(GRACE_S)
-        return child.ended(INFRASTRUCTURE, f"the notebook's process ended without a word (exit code {process.exitcode})")
+        return child.ended(
+            INFRASTRUCTURE, f"the notebook's process ended without a word (exit code {process.exitcode})"
+        )
     finally:
         if process.pid is not None:
             guard.kill_group(process.pid)

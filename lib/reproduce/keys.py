@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from lib import experiments
-from lib.experiments import Experiment
 from lib.closure import Library, canonical, code_hash
+from lib.experiments import Experiment
 
 VERSION = 1
 LOCK = "requirements.lock"

@@ -54,26 +54,43 @@ def build(root: Path) -> Path:
     return site / "index.html"
 
 
-def write_page(root: Path, name: str, template: str, content: dict[str, Any]) -> Path:
-    """Write one page of the site from a template, with the house style beside it.
+def diff_page(a: Path, b: Path, root: Path) -> Path:
+    """Put two reports side by side on one page, ``reports/site/diff.html``.
 
     Parameters
     ----------
+    a, b : Path
+        Folders of two published reports.
     root : Path
         The project's folder.
-    name : str
-        File name in the site, ``diff.html``.
-    template : str
-        A file of ``templates``.
-    content : dict
-        What the template shows.
     """
+    from lib.reproduce import diff
+
+    sides = [{"receipt": _read(folder / "receipt.json"), "claims": diff.claims_of(folder)} for folder in (a, b)]
+    parameters = [side["receipt"].get("parameters", {}) for side in sides]
     site = root / "reports" / "site"
     site.mkdir(parents=True, exist_ok=True)
     (site / "style.css").write_text(_template_source("style.css"), encoding="utf-8")
-    page = site / name
-    page.write_text(_environment().get_template(template).render(up="", **content), encoding="utf-8")
+    content = {
+        "difference": diff.compare(a, b),
+        "names": [_named(folder, root) for folder in (a, b)],
+        "parameters": {name: [side.get(name, "–") for side in parameters] for name in parameters[0] | parameters[1]},
+        "claims": {
+            name: [side["claims"].get(name) for side in sides] for name in sides[0]["claims"] | sides[1]["claims"]
+        },
+    }
+    page = site / "diff.html"
+    page.write_text(_environment().get_template("diff.html").render(up="", **content), encoding="utf-8")
     return page
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _named(folder: Path, root: Path) -> str:
+    """A report's folder as a reader names it."""
+    return folder.relative_to(root / "reports").as_posix() if folder.is_relative_to(root / "reports") else folder.name
 
 
 def _template_source(name: str) -> str:

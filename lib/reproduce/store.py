@@ -5,8 +5,8 @@ staging folder beside the reports, ``receipt.json`` is written there last, and t
 ``reports/<family>/<number>/<profile>`` in one rename (an exchange, where the system has one). A folder without a
 readable receipt that fits its files is *not done*, whatever else it holds.
 
-``.blindspot/local.json`` lists the hashes of receipts made on this machine; a receipt that came with the checkout counts
-only where the caller trusts committed ones.
+``.blindspot/local.json`` lists the hashes of receipts made on this machine; a receipt that came with the checkout
+counts only where the caller trusts committed ones.
 """
 
 from __future__ import annotations

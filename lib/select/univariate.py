@@ -3,7 +3,8 @@
 Variance and the one-way F statistic are scikit-learn's and NumPy's own; only the contract (a total order, a support of
 exact size) is added. ``RandomSelector`` is the control: whatever it reaches, a selector has to beat.
 
-Conventions: a column that is constant, or constant within every class, has no F statistic and is ranked last.
+Conventions: a constant column has no F statistic (NaN) and is ranked last; one that is constant within every class
+but not between them has an infinite one and is ranked first.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class FTest(RankingSelector):
         with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
             warnings.simplefilter("ignore", UserWarning)  # constant columns: NaN here, ranked last
             scores = f_classif(X, y)[0]
-        return np.where(np.ptp(X, axis=0) > 0, scores, np.nan)
+        return np.where((X == X[0]).all(axis=0), np.nan, scores)
 
 
 class RandomSelector(RankingSelector):

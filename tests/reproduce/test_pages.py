@@ -18,6 +18,7 @@ from lib.reproduce import ledger, pages
 
 ROOT = Path(__file__).resolve().parents[2]
 PROSE = "# Does it?\n\nA card with a [link](https://example.org) and `code`.\n"
+COMPONENTS = {"version": 1, "cells": [], "modules": {}, "data": {}, "lock": "x", "parameters": {}}
 SOURCE = 'run.figure("two-points", fig, data=table, alt="…", caption="…")'
 
 
@@ -42,7 +43,15 @@ def published(tmp_path, monkeypatch):
     plt.close("all")
     report = folder / "reports" / "demo" / "01" / "cpu"
     shutil.copytree(held.folder, report)
-    receipt = {"outcome": "ok", "seconds": {"wall": 42.0, "cpu": 40.0}, "datasets": ["digits"], "modified": []}
+    receipt = {
+        "key": "k",
+        "components": COMPONENTS,
+        "files": {},
+        "outcome": "ok",
+        "seconds": {"wall": 42.0, "cpu": 40.0},
+        "datasets": ["digits"],
+        "modified": [],
+    }
     (report / "receipt.json").write_text(json.dumps(receipt))
     (folder / "README.md").write_text(f"before\n{ledger.START}\nold\n{ledger.END}\nafter\n")
     return folder
@@ -82,6 +91,21 @@ def test_the_page_shows_prose_figure_numbers_and_code(published):
     assert not re.search(r"<script|src=\"https?:|href=\"https?:[^\"]*\.(css|js)", text), "a page needs no network"
 
 
+def test_two_runs_side_by_side(published):
+    report = published / "reports" / "demo" / "01" / "cpu"
+    other = report.with_name("gpu")
+    shutil.copytree(report, other)
+    receipt = json.loads((other / "receipt.json").read_text()) | {"parameters": {"n_seeds": 7}}
+    (other / "receipt.json").write_text(json.dumps(receipt))
+    table = pd.read_csv(other / "two-points.csv")
+    table.loc[3, "y"] = 9.0
+    table.to_csv(other / "two-points.csv", index=False)
+    text = pages.diff_page(report, other, published).read_text()
+    assert "A is demo/01/cpu; B is demo/01/gpu" in text
+    assert re.search(r'n_seeds</th><td data-label="A">–</td><td data-label="B">7', text)
+    assert "two-points" in text.split("Data behind the figures")[1]
+
+
 @pytest.mark.parametrize(
     ("value", "text"), [(0.0, "0"), (0.5, "0.500"), (12.345, "12.3"), (-1500.0, "−1,500"), (None, "–")]
 )
@@ -103,7 +127,9 @@ def chromium() -> str:
 def test_every_page_opens_offline(published):
     """Network off, JavaScript off, 390 px wide, no console error; then axe-core for contrast and names."""
     executable = chromium()
+    report = published / "reports" / "demo" / "01" / "cpu"
     sites = [pages.build(published).parent]
+    pages.diff_page(report, report, published)
     if (ROOT / "reports" / "README.md").exists():
         sites.append(pages.build(ROOT).parent)
     from axe_playwright_python.sync_playwright import Axe

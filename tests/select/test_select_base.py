@@ -67,6 +67,11 @@ def test_f_test_agrees_with_select_k_best(table: tuple[np.ndarray, np.ndarray]) 
     np.testing.assert_array_equal(FTest(5).fit(X, y).get_support(), expected)
 
 
+def test_a_column_that_is_the_class_comes_first(table: tuple[np.ndarray, np.ndarray]) -> None:
+    X, y = table
+    assert FTest().fit(np.c_[X, y], y).ranking_[-1] == 1
+
+
 def test_constant_columns_come_last(table: tuple[np.ndarray, np.ndarray]) -> None:
     X, y = table
     X = np.insert(X, 0, 7.0, axis=1)

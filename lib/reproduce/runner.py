@@ -1,0 +1,241 @@
+"""The run itself: hand jobs to an executor, publish what succeeds, remember what does not.
+
+One failure never stops the others. A second runner in the same checkout is refused while this one works; what a killed
+runner left behind (processes, half-made attempts) is removed by the next one before it starts.
+"""
+
+from __future__ import annotations
+
+import errno
+import platform
+import shutil
+import signal
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from lib.reproduce import child, guard, keys, locks, plan, schedule, store
+from lib.reproduce.child import CANCELLED, CELL_ERROR, FULL, INFRASTRUCTURE, OK
+from lib.reproduce.execute import Job, Outcome, keep_notebook
+from lib.reproduce.live import Live
+from lib.reproduce.plan import Item
+from lib.reproduce.store import Layout
+
+NOT_STARTED = "not started"
+CODE = ("lib", "notebooks", "requirements.lock", "pyproject.toml", "data/registry.toml")
+Settle = Callable[[Job, Outcome], Outcome]
+
+
+@contextmanager
+def session(layout: Layout) -> Iterator[str]:
+    """Hold the checkout, clear what a killed runner left, and give the run a name.
+
+    Raises
+    ------
+    Held
+        When another runner works in this checkout.
+    """
+    with locks.checkout(layout.scratch / "lock"), _terminated_as_interrupt():
+        guard.kill_marked(layout.attempts)
+        store.sweep(layout)
+        try:
+            yield time.strftime("%Y%m%d-%H%M%S-") + uuid.uuid4().hex[:6]
+        finally:
+            guard.kill_marked(layout.attempts)
+            shutil.rmtree(layout.attempts, ignore_errors=True)
+
+
+@contextmanager
+def _terminated_as_interrupt() -> Iterator[None]:
+    """Treat a polite request to stop (batch schedulers send one) like Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def perform(
+    jobs: list[Job],
+    settle: Settle,
+    *,
+    layout: Layout,
+    scheduler: str,
+    slots: int,
+    budget_min: float | None = None,
+) -> dict[str, Outcome]:
+    """Run jobs and settle each as it ends.
+
+    Parameters
+    ----------
+    jobs : list of Job
+    settle : callable
+        Takes a job and its outcome, in this process, one at a time; returns the outcome to report.
+    scheduler : str
+        ``inline``, ``local`` or the address of a Dask scheduler.
+    slots : int
+        Notebooks at once on the CPU.
+    budget_min : float, optional
+        Nothing is started that is expected to end later than this many minutes from now.
+
+    Returns
+    -------
+    dict of Outcome
+        By :attr:`Job.name`, for every job.
+    """
+    jobs = sorted(jobs, key=lambda job: job.estimate_s, reverse=budget_min is None)
+    log = layout.scratch / "logs" / f"{jobs[0].run}.log"
+    outcomes: dict[str, Outcome] = {}
+    executor = schedule.choose(scheduler, jobs, slots)
+    cancelled = True
+    try:
+        with Live(jobs, log, sum(executor.capacity().values())) as live:
+            _loop(jobs, settle, executor, live, outcomes, budget_min)
+        cancelled = False
+    except KeyboardInterrupt:
+        outcomes |= {job.name: Outcome(CANCELLED, "stopped by hand") for job in jobs if job.name not in outcomes}
+    finally:
+        executor.close(cancel=cancelled)
+        guard.kill_marked(layout.attempts / jobs[0].run)
+    return outcomes
+
+
+def _loop(
+    jobs: list[Job],
+    settle: Settle,
+    executor: schedule.Executor,
+    live: Live,
+    outcomes: dict[str, Outcome],
+    budget_min: float | None,
+) -> None:
+    """Keep every slot busy until all jobs are settled; fills ``outcomes`` as it goes."""
+    began, waiting, running = time.monotonic(), list(jobs), dict[Future[Outcome], Job]()
+    while waiting or running:
+        free = executor.capacity()
+        for job in running.values():
+            free[schedule.slot(job)] -= 1
+        for job in list(waiting):
+            if budget_min is not None and time.monotonic() - began + job.estimate_s > budget_min * 60:
+                waiting.remove(job)
+                outcomes[job.name] = Outcome(NOT_STARTED, f"it would end after the budget of {budget_min:g} min")
+                live.ended(job, outcomes[job.name])
+            elif free[schedule.slot(job)] > 0:
+                free[schedule.slot(job)] -= 1
+                waiting.remove(job)
+                live.started(job)
+                running[executor.submit(job)] = job
+                if isinstance(executor, schedule.Inline):
+                    break
+        for future in wait(running, timeout=1.0, return_when=FIRST_COMPLETED).done:
+            job = running.pop(future)
+            outcomes[job.name] = settle(job, _outcome(future))
+            live.ended(job, outcomes[job.name])
+
+
+def _outcome(future: Future[Outcome]) -> Outcome:
+    """What a future holds; a worker that died too often is the infrastructure's fault."""
+    try:
+        return future.result()
+    except Exception as error:
+        if type(error).__name__ == "KilledWorker":
+            return Outcome(INFRASTRUCTURE, "its worker died again and again; the machine may lack memory")
+        return Outcome(INFRASTRUCTURE, f"{type(error).__name__}: {error}")
+
+
+def publisher(layout: Layout, items: list[Item]) -> Settle:
+    """A settler that publishes what succeeded and notes what failed, so that it can be tried again."""
+    by_name = {f"{item.experiment.id} {item.profile}": item for item in items}
+    revision = git(layout.root)
+
+    def settle(job: Job, outcome: Outcome) -> Outcome:
+        if outcome.attempt:
+            keep_notebook(job, outcome, layout)
+        note = layout.outcome(job.experiment, job.profile)
+        if outcome.kind == OK:
+            try:
+                store.publish(layout, Path(outcome.attempt), content(job, outcome, by_name[job.name], revision))
+                note.unlink(missing_ok=True)
+            except OSError as error:
+                text = f"{FULL} {layout.root}" if error.errno == errno.ENOSPC else f"{type(error).__name__}: {error}"
+                outcome = Outcome(INFRASTRUCTURE, f"{text}; nothing was published", tries=outcome.tries)
+            except ValueError as error:  # finished.json is not what lib.run writes
+                outcome = Outcome(CELL_ERROR, f"finished.json cannot be used: {error}", tries=outcome.tries)
+        if outcome.kind != OK:
+            with suppress(OSError):
+                fields = {"kind": outcome.kind, "message": outcome.message, "cell": outcome.cell, "log": job.log}
+                store.write_json(note, {**fields, "tries": list(outcome.tries)})
+        if outcome.attempt:
+            shutil.rmtree(outcome.attempt, ignore_errors=True)
+        return outcome
+
+    return settle
+
+
+def content(job: Job, outcome: Outcome, item: Item, revision: dict[str, Any]) -> dict[str, Any]:
+    """The receipt of a finished attempt, without the list of its files."""
+    own = dict(store.read_json(Path(outcome.attempt) / "finished.json"))
+    return {
+        "experiment": job.experiment,
+        "profile": job.profile,
+        "outcome": outcome.kind,
+        "key": keys.digest(item.parts),
+        "components": item.parts,
+        "parameters": item.parameters,
+        "modified": item.modified,
+        "datasets": list(item.parts["data"]),
+        "seconds": {"wall": outcome.seconds, "notebook": own.get("seconds"), "cpu": own.get("cpu_seconds")},
+        "peak_memory_mb": own.get("peak_memory_mb"),
+        "peak_gpu_memory_mb": own.get("peak_gpu_memory_mb"),
+        "device": own.get("device"),
+        "seeds": own.get("seeds", []),
+        "versions": own.get("versions", {}),
+        "system": f"{platform.system()} {platform.machine()}",
+        "git": revision,
+        "attempts": list(outcome.tries),
+    }
+
+
+def git(root: Path) -> dict[str, Any]:
+    """The checkout's revision and whether its code differs from it; nulls outside git."""
+
+    def ask(*words: str) -> str | None:
+        try:
+            done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, timeout=30)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    sha, status = ask("rev-parse", "HEAD"), ask("status", "--porcelain", "--", *CODE)
+    return {"sha": sha, "dirty": bool(status) if sha and status is not None else None}
+
+
+def failed(layout: Layout, items: list[Item]) -> list[Item]:
+    """The items whose last run failed."""
+    return [item for item in items if layout.outcome(item.experiment.id, item.profile).exists()]
+
+
+def jobs_of(items: list[Item], root: Path, run: str, limit_min: float | None) -> list[Job]:
+    """The jobs of some items, with fresh logs."""
+    jobs = [plan.job(item, root, run=run, limit_min=limit_min) for item in items]
+    for job in jobs:
+        with suppress(OSError):
+            Path(job.log).unlink(missing_ok=True)
+    return jobs
+
+
+def went_wrong(outcomes: dict[str, Outcome]) -> dict[str, Outcome]:
+    """The outcomes that make the exit code 1."""
+    return {name: outcome for name, outcome in outcomes.items() if outcome.kind not in (child.OK, NOT_STARTED)}
