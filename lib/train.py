@@ -1,7 +1,7 @@
 """One training loop for every model: AdamW, warm-up and cosine, clipping, moving average, checkpoints.
 
 The recipe (AdamW with betas .9 and .95, linear warm-up, half a cosine to zero, no decay on vectors) is that of masked
-autoencoders (He et al. 2022, arXiv:2111.06377, appendix A.1); learning rates are given as they are used, never scaled
+autoencoders (He et al. 2022, arXiv:2111.06377, public code); learning rates are given as they are used, never scaled
 by the batch size. ``accelerate`` runs the loop underneath, so the same call serves one CPU, one accelerator or, when
 started by ``accelerate launch`` or ``torchrun``, many.
 

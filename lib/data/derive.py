@@ -2,7 +2,8 @@
 
 Sets without a direct download of the packed form name an ``archive`` in data/registry.toml. Once it lies in the set's
 cache folder, it is unpacked, its JPEGs are concatenated unchanged into one .npz per split (NIH's films: stacked, with
-their rows of the metadata), and the unpacked folder is removed. The registry's ``content`` sums then decide whether the result is what everyone else has.
+their rows of the metadata), and the unpacked folder is removed. The registry's ``content`` sums then decide whether the
+result is what everyone else has.
 
 Conventions: arrays ``jpeg`` uint8 (bytes), ``offset`` int64 (n + 1,), ``label`` int16 (n,), ``box`` int16 (n, 4),
 inclusive.

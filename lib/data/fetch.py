@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -51,7 +52,7 @@ def fetch(id: str) -> Path:
     """
     found = entry(id)
     if not found.needs_files:
-        raise DataError(f"{id!r} is made or bundled and has no files to fetch; load it with lib.data.{found.kind}")
+        raise DataError(f"{id!r} is made or bundled and has no files to fetch; use {found.maker}")
     folder = _complete(found)
     if folder is None:
         folder = cache_dir() / found.folder
@@ -228,9 +229,9 @@ def _obtain(found: Entry, file: File, folder: Path) -> None:
 
 
 def _reason(error: Exception, form: File) -> str:
-    if isinstance(error, ValueError) and "hash" in str(error):
-        got = str(error).split("downloaded file ")[-1].split("(")[-1].split(")")[0]
-        return f"wrong or truncated file, expected sha256 {form.sha256} ({form.bytes:,} bytes), got {got}"
+    got = re.search("but got ([0-9a-f]{64})", str(error))
+    if got:
+        return f"wrong or truncated file, expected sha256 {form.sha256} ({form.bytes:,} bytes), got {got.group(1)}"
     return f"{type(error).__name__}: {error}"
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 TWIN = "-twin"
-KINDS = ("images", "table", "metadata", "radiographs")
+KINDS = ("images", "table", "metadata", "radiographs", "generator")
 
 
 class DataError(RuntimeError):
@@ -67,7 +67,7 @@ class Entry:
     id : str
         Name of the set, with ``-twin`` for its generator.
     kind : str
-        "images", "table", "metadata" or "radiographs".
+        "images", "table", "metadata", "radiographs", or "generator" (made by the code that ``citation`` names).
     rows : tuple of int
         Number of rows, for images of each split (train, test).
     classes, names, findings, masks : tuple of str
@@ -104,6 +104,12 @@ class Entry:
     def needs_files(self) -> bool:
         """Whether files must be found or downloaded before the set can be read."""
         return not self.is_twin and not self.bundled
+
+    @property
+    def maker(self) -> str:
+        """Where to get the data: the loader, or for a generator the code that its citation names."""
+        loaders = {"metadata": "lib.data.nih_metadata", "generator": self.citation}
+        return loaders.get(self.kind, f"lib.data.{self.kind}")
 
     @property
     def source(self) -> str:
@@ -179,8 +185,7 @@ def expect(id: str, kind: str, loader: str) -> Entry:
     """
     found = entry(id)
     if found.kind != kind:
-        right = {"metadata": "nih_metadata"}.get(found.kind, found.kind)
-        raise DataError(f"{loader} reads kind {kind!r}, got {id!r}, of kind {found.kind!r}; use lib.data.{right}")
+        raise DataError(f"{loader} reads kind {kind!r}, got {id!r}, of kind {found.kind!r}; use {found.maker}")
     return found
 
 

@@ -16,13 +16,15 @@ import torch
 from pandas import DataFrame
 from torch import Tensor
 
-from lib.data.thorax_physics import MU, SOURCE_DISTANCE_CM, half_chord, magnification, overlap, root
+from lib.data.thorax_physics import SOURCE_DISTANCE_CM, half_chord, magnification, root
 
 HABITUS = (
-    "width height depth wall lean x z turn heart_tilt heart_shape heart_y knob dome_right dome_left sulcus shoulder "
-    "neck breast_size breast_z breast_x clavicle_z clavicle_rise scapula gas_x gas_z gas_size hilum vessels rib_slope "
-    "rib_gain spine_gain trachea mediastinum pulmonary apex crop_x crop_z exposure contrast arm texture"
-).split()
+    "width", "height", "depth", "wall", "lean", "x", "z", "turn", "heart_tilt", "heart_shape", "heart_y", "knob",
+    "dome_right", "dome_left", "sulcus", "shoulder", "neck", "breast_size", "breast_z", "breast_x", "clavicle_z",
+    "clavicle_rise", "scapula", "gas_x", "gas_z", "gas_size", "hilum", "vessels", "rib_slope", "rib_gain",
+    "spine_gain", "trachea", "mediastinum", "pulmonary", "apex", "crop_x", "crop_z", "exposure", "contrast", "arm",
+    "texture",
+)
 TABLE = 320  # samples of a 1-D profile
 RIB_RANGE_CM = (-24.0, 30.0)
 FIELD_CM = {"A": 36.5, "B": 38.5, "C": 34.5}
@@ -30,7 +32,7 @@ FIELD_CM = {"A": 36.5, "B": 38.5, "C": 34.5}
 
 @dataclass
 class Scene:
-    """Coordinates and parameters of a batch; parameters are float (n, 1, 1), maps float (n, h, w), z float (n, h, 1)."""
+    """Coordinates and parameters of a batch: parameters (n, 1, 1), maps float (n, h, w), z float (n, h, 1)."""
 
     p: dict[str, Tensor]
     x: Tensor
@@ -98,7 +100,8 @@ def parameters(patients: DataFrame) -> dict[str, np.ndarray]:
     p["male"], p["supine"], p["bmi"] = male, supine, bmi
     p["source"] = patients["view"].map(SOURCE_DISTANCE_CM).to_numpy(float)
     p["to_front"] = 1 - 2 * supine
-    p["field"] = patients["group"].map(FIELD_CM).to_numpy(float) * (0.5 + 0.5 * scale) * (1 + 0.02 * g["crop_x"] + 0.07 * supine)
+    collimation = (0.5 + 0.5 * scale) * (1 + 0.02 * g["crop_x"] + 0.07 * supine)
+    p["field"] = patients["group"].map(FIELD_CM).to_numpy(float) * collimation
     return p
 
 
@@ -144,7 +147,7 @@ def vessel_profiles(rngs: list[np.random.Generator], *, level: int, smooth_cm: f
 
 
 def profiles(seeds: np.ndarray, apex: np.ndarray, pixel_cm: float) -> dict[str, Tensor]:
-    """Profiles of every patient: `back`, `front` ribs and three levels of vessels (n, 2 * TABLE), `texture` (n, 4, 10)."""
+    """Profiles of every patient: ribs back and front, three levels of vessels (n, 2 * TABLE), texture (n, 4, 10)."""
     rngs = [np.random.Generator(np.random.Philox(key=[int(seed), 2])) for seed in seeds]
     waves = torch.from_numpy(np.stack([rng.uniform(-1, 1, (4, 10)) for rng in rngs])).float()
     back = rib_profiles(rngs, width_cm=1.15, first_cm=apex + 0.3, smooth_cm=pixel_cm)

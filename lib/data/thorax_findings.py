@@ -1,8 +1,8 @@
 """What changes a chest radiograph: findings in the lungs, devices on the patient, and the sum of all path lengths.
 
 Every finding acts through its own columns of the patient table (0/1, size, side, place) and leaves a mask; devices add
-optical depth on top. Ranges are those of thorax.SEVERITIES. Differences from clinical appearance: a pneumothorax shrinks
-the lung evenly about the hilum, an effusion is a level with a lateral meniscus, consolidation is one soft ellipsoid.
+optical depth on top. Ranges are those of thorax.SEVERITIES. Unlike in clinical life, a pneumothorax shrinks the lung
+evenly about the hilum, an effusion is a level with a lateral meniscus, consolidation is one soft ellipsoid.
 
 Conventions: as in thorax_anatomy; masks are bool (n, h, w).
 """
@@ -169,10 +169,15 @@ def marker(s: Scene, patients: DataFrame) -> Tensor:
     sign = torch.where(_is_left(patients, "marker_side"), 1.0, -1.0)
     at = s.px * (torch.arange(s.size) + 0.5 - s.size / 2)  # cm from the film's centre, (n, 1, size)
     half = 0.5 * s.p["field"]
-    column = ((at - sign * (0.86 * half + 0.3 * s.p["g_crop_x"])) / 1.9 + 0.5) * 5
-    row = ((at + 0.62 * half + 1.2 * s.p["g_crop_z"]) / 2.6 + 0.5) * 7
-    across = (column.floor() == torch.arange(5.0)[:, None]).float()  # (n, 5, size)
-    down = (row.floor() == torch.arange(7.0)[:, None]).float()  # (n, 7, size)
+    column = ((at - sign * (0.86 * half + 0.3 * s.p["g_crop_x"])) / 2.1 + 0.5) * 5
+    row = ((at + 0.62 * half + 1.2 * s.p["g_crop_z"]) / 2.9 + 0.5) * 7
+
+    def covered(place: Tensor, cells: int, half_pixel: Tensor) -> Tensor:  # share of each pixel in each cell
+        cell = torch.arange(float(cells))[:, None]
+        shared = torch.minimum(place + half_pixel, cell + 1) - torch.maximum(place - half_pixel, cell)
+        return shared.clamp_min(0) / (2 * half_pixel)  # (n, cells, size)
+
+    down, across = covered(row, 7, 0.5 * s.px * 7 / 2.9), covered(column, 5, 0.5 * s.px * 5 / 2.1)
     return 4.0 * (down.transpose(1, 2) @ glyph @ across)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 N_STROKES = 3
+THICKNESS = 0.05  # of a stroke, share of the side
 TABLE_ROWS = 200
 INFORMATIVE = 10  # columns that tell classes apart
 SHIFT = 1.5  # of a class mean along an informative column, standard deviations
@@ -61,15 +62,17 @@ def twin_images(found: Entry, *, n: int, seed: int | Sequence[int]) -> tuple[np.
     corner = rng.uniform(0, 1, (n, 2)) * (1 - scale)  # top left of the object, unit square
     jittered = ends[y] + rng.normal(0, 0.02, (n, N_STROKES, 2, 2))
     placed = corner[:, None, None] + scale[:, None, None] * np.clip(jittered, 0.05, 0.95)
-    ink = np.stack([_strokes(one, height, width, thickness=0.05) for one in placed])  # (n, h, w)
+    ink = np.stack([_strokes(one, height, width, thickness=THICKNESS) for one in placed])  # (n, h, w)
     rows, columns = np.mgrid[0:height, 0:width] / max(height, width)
     slope = rng.uniform(-0.15, 0.15, (n, channels, 2, 1, 1))
     ground = 0.15 + slope[:, :, 0] * (rows - 0.5) + slope[:, :, 1] * (columns - 0.5)  # (n, c, h, w)
     bright = (colours[y] * rng.uniform(0.8, 1.0, (n, 1)))[:, :, None, None]
     x = ground * (1 - ink[:, None]) + bright * ink[:, None] + rng.normal(0, 0.03, (n, channels, height, width))
     size = np.array([width, height, width, height])
-    boxes = np.concatenate([corner, corner + scale], axis=1) * size if boxed else None
-    return np.clip(x, 0, 1).astype(np.float32), y.astype(np.int64), None if boxes is None else boxes.round()
+    reach = 1.5 * THICKNESS  # where the ink ends
+    edges = np.concatenate([placed.min((1, 2)) - reach, placed.max((1, 2)) + reach], axis=1)  # (n, x0 y0 x1 y1)
+    boxes = np.clip(edges * size, 0, size).round() if boxed else None
+    return np.clip(x, 0, 1).astype(np.float32), y.astype(np.int64), boxes
 
 
 def _strokes(ends: np.ndarray, height: int, width: int, *, thickness: float) -> np.ndarray:
@@ -163,8 +166,10 @@ def twin_radiographs(
     lungs = [_ellipse(side, centre, 0.5, 0.15 + own[:, 1] / 2, 0.32 + own[:, 0]) for centre in (0.32, 0.68)]
     heart = _ellipse(side, 0.55, 0.62, heart_size, heart_size)
     x = 0.75 - 0.45 * np.maximum(*lungs) + 0.25 * heart
-    x += 0.08 * (patients["sex"] == "F").to_numpy()[:, None, None] * np.maximum(
-        _ellipse(side, 0.3, 0.75, 0.15, 0.1), _ellipse(side, 0.7, 0.75, 0.15, 0.1)
+    x += (
+        0.08
+        * (patients["sex"] == "F").to_numpy()[:, None, None]
+        * np.maximum(_ellipse(side, 0.3, 0.75, 0.15, 0.1), _ellipse(side, 0.7, 0.75, 0.15, 0.1))
     )
     x -= 0.001 * (patients["age_years"].to_numpy() - 50)[:, None, None]
     for name in findings.columns.drop("No Finding", errors="ignore"):

@@ -254,3 +254,33 @@ def best_map(areas: dict[str, Tensor], *, direction: Literal["deletion", "insert
     table = torch.stack([areas[name] for name in names])  # (maps, n)
     winners = table.argmin(0) if direction == "deletion" else table.argmax(0)
     return [names[index] for index in winners.tolist()]
+
+
+def agreement(first: Tensor, second: Tensor) -> Tensor:
+    """Kendall's tau-a between two scorings of the same maps, one value per image.
+
+    Parameters
+    ----------
+    first, second : Tensor, float32 (n, maps)
+        Scores in the same direction (say, larger = better); ties count as neither agreement nor disagreement.
+
+    Returns
+    -------
+    Tensor, float32 (n,), [-1, 1]
+        1 = same order, -1 = reversed order, 0 = unrelated.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ or there are fewer than two maps.
+
+    Examples
+    --------
+    >>> agreement(torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[1.0, 3.0, 2.0]]))
+    tensor([0.3333])
+    """
+    if first.shape != second.shape or first.ndim != 2 or first.shape[1] < 2:
+        raise ValueError(f"first and second must be equally shaped (n, maps >= 2), got {tuple(first.shape)} and "
+                         f"{tuple(second.shape)}; stack one column per map")
+    one, two = torch.triu_indices(first.shape[1], first.shape[1], offset=1, device=first.device)
+    return (torch.sign(first[:, one] - first[:, two]) * torch.sign(second[:, one] - second[:, two])).mean(1)

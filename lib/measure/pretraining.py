@@ -1,6 +1,6 @@
 """Pretraining runs of masked autoencoders, from literals to weights, so that notebooks can share them.
 
-He et al. 2022, Masked Autoencoders (arXiv:2111.06377), appendix A.1, at any size. Differences: no augmentation; the
+He et al. 2022, Masked Autoencoders (arXiv:2111.06377), at any size. Differences: no augmentation; the
 learning rate is not scaled by the batch size; one sampler of masks among those of `lib.masks`, by name.
 
 Conventions: the arguments are literals, so a run can be named by them; ``seed`` decides which images are seen, the

@@ -1,8 +1,8 @@
 """How much a representation knows: linear probe, nearest neighbours, fine-tuning.
 
-He et al. 2022, Masked Autoencoders (arXiv:2111.06377), appendix A.1: the linear probe normalises frozen features by a
-batch normalisation without affine part before an unregularised linear classifier, fine-tuning trains everything.
-Nearest neighbours vote as in Wu et al. 2018 (arXiv:1805.01978, equation 3) with weight exp(similarity / temperature).
+He et al. 2022, Masked Autoencoders (arXiv:2111.06377): the linear probe puts a batch normalisation without affine part
+between frozen features and a linear classifier, fine-tuning trains everything. Nearest neighbours vote with weight
+exp(similarity / temperature), as in Wu et al. 2018 (arXiv:1805.01978).
 
 Differences: the linear classifier is the minimiser of its (slightly penalised) loss, found by L-BFGS on all rows at
 once, instead of the state of a stochastic optimiser after so many epochs; nothing is augmented.
@@ -122,7 +122,7 @@ def knn(
     k : int
         Neighbours, at most n.
     temperature : float
-        A neighbour's weight is exp(similarity / temperature): 0.07 follows the paper, infinity counts heads.
+        A neighbour's weight is exp(similarity / temperature); a very large one counts heads.
 
     Returns
     -------

@@ -176,7 +176,7 @@ def agreement(first: np.ndarray, second: np.ndarray, *, top: int) -> dict[str, f
     best = [np.argsort(-scores, kind="stable")[:top] for scores in rounded]
     return {
         "spearman": round(float(ranks[0] @ ranks[1]) / length, 12) if length else float("nan"),
-        "overlap": np.intersect1d(*best).size / top,
+        "overlap": np.intersect1d(best[0], best[1]).size / top,
     }
 
 

@@ -1,6 +1,6 @@
 """Masked autoencoder: encode the visible patches, decode the hidden ones.
 
-He et al. 2022, Masked Autoencoders Are Scalable Vision Learners (arXiv:2111.06377), section 3 and appendix A.1: the
+He et al. 2022, Masked Autoencoders Are Scalable Vision Learners (arXiv:2111.06377), section 3: the
 encoder sees visible patches only; a light decoder receives them with a shared mask token in every hidden place; the
 loss is the mean squared error on hidden patches, whose targets are normalised by each patch's own mean and variance.
 
@@ -9,7 +9,7 @@ inference nothing is hidden unless asked for; sizes are free.
 
 Conventions: images are float32 NCHW in [0, 1], centred and scaled here; masks are bool (n, tokens), True = hidden, with
 the same count in every row; tokens run row by row over the patch grid. Features are the mean of the encoder's
-normalised patch tokens, the choice of the paper's appendix that needs no class token.
+normalised patch tokens; there is no class token.
 """
 
 import math
@@ -24,13 +24,7 @@ NORM_EPS = 1e-6  # added to a patch's variance, as in the paper's public code
 
 
 def patches(images: Tensor, patch: int) -> Tensor:
-    """Cut images into square patches, row by row.
-
-    Parameters
-    ----------
-    images : Tensor (n, c, h, w)
-    patch : int
-        Side in pixels; divides h and w.
+    """Cut images (n, c, h, w) into square patches of side ``patch``, row by row.
 
     Returns
     -------
@@ -231,9 +225,11 @@ class MAE(nn.Module):
                 f"hidden must be bool ({len(images)}, {self.tokens}), got {hidden.dtype} {tuple(hidden.shape)}; "
                 f"draw it for the grid {self.grid}"
             )
-        count = self.tokens - int(hidden[0].sum())
-        # a stable sort puts the visible places first, in reading order; unequal rows would slip through: see `loss`
-        return hidden.to(torch.uint8).argsort(dim=1, stable=True)[:, :count]  # (n, kept)
+        fewest, most = torch.stack(hidden.sum(dim=1).aminmax()).tolist()
+        if fewest != most:
+            raise ValueError(f"hidden must hide the same count in every row, got unequal counts {fewest} to {most}")
+        # a stable sort puts the visible places first, in reading order
+        return hidden.to(torch.uint8).argsort(dim=1, stable=True)[:, : self.tokens - most]  # (n, kept)
 
 
 def _rows(x: Tensor, index: Tensor) -> Tensor:
@@ -269,7 +265,7 @@ def reconstruction_loss(predicted: Tensor, target: Tensor, hidden: Tensor) -> Te
 
     Source
     ------
-    arXiv:2111.06377, section 3, "Reconstruction target".
+    arXiv:2111.06377, section 3.
     """
     per_patch = (predicted - target).square().mean(dim=-1)  # (n, tokens)
     return (per_patch * hidden).sum() / hidden.sum()

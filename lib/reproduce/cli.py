@@ -8,7 +8,7 @@ with nothing to do is over at once.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,6 +22,7 @@ from lib.reproduce.store import Layout
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 FAILED, WRONG, HELD, STOPPED = 1, 2, 3, 130
 RTOL = 0.01
+WIDE = 200  # columns of a table in a log
 
 Profile = Annotated[str | None, typer.Option(help="smoke, cpu, gpu or paper; gpu where there is a GPU, else cpu")]
 Only = Annotated[str | None, typer.Option(help="ids, families or patterns: masking/02, cxr, */01")]
@@ -127,7 +128,6 @@ def _build_site(root: Path) -> bool:
 
 def _summary(layout: Layout, outcomes: dict[str, Outcome], *, done: int) -> None:
     """The last table: what ended how, and where to read on; the exit code follows."""
-    from rich.console import Console
     from rich.table import Table
 
     bad = runner.went_wrong(outcomes)
@@ -136,13 +136,22 @@ def _summary(layout: Layout, outcomes: dict[str, Outcome], *, done: int) -> None
     left = f", {rest} not started (budget)" if rest else ""
     typer.echo(f"{good} ran, {done} were done already, {len(bad)} failed{left}")
     if bad:
-        table = Table("notebook", "outcome", "what happened", "log")
+        table = Table()
+        for heading in ("notebook", "outcome", "what happened", "log"):
+            table.add_column(heading, overflow="fold", no_wrap=heading != "what happened")
         for name, outcome in bad.items():
             cell = f"\nin the cell: {outcome.cell}" if outcome.cell else ""
             log = layout.log(*name.split()).relative_to(layout.root)
             table.add_row(name, outcome.kind, f"{outcome.message}{cell}", str(log))
-        Console(soft_wrap=not Console().is_terminal).print(table)
+        _print(table)
         raise typer.Exit(STOPPED if all(outcome.kind == CANCELLED for outcome in bad.values()) else FAILED)
+
+
+def _print(table: Any) -> None:
+    """Print a table: as wide as the terminal, or wide enough for a log."""
+    from rich.console import Console
+
+    Console(width=None if Console().is_terminal else WIDE).print(table)
 
 
 @app.command("plan")
@@ -156,7 +165,6 @@ def show_plan(
     trust: Trust = "none",
 ) -> None:
     """What would run, its minutes and memory; runs nothing."""
-    from rich.console import Console
     from rich.table import Table
 
     root = experiments.root()
@@ -171,7 +179,7 @@ def show_plan(
     slots = jobs or devices.slots(max((item.memory_gb for item in todo), default=1.0))
     minutes = plan.total_minutes(todo, {False: 1 if scheduler == "inline" else slots, True: len(devices.gpus())})
     if todo:
-        Console(soft_wrap=not Console().is_terminal).print(table)
+        _print(table)
     over = " - more than the budget" if budget_min is not None and minutes > budget_min else ""
     typer.echo(f"{len(todo)} of {len(items)} to run, about {minutes:.1f} min with {slots} at once{over}")
 

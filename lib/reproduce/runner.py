@@ -173,12 +173,12 @@ def publisher(layout: Layout, items: list[Item]) -> Settle:
                 outcome = Outcome(INFRASTRUCTURE, f"{text}; nothing was published", tries=outcome.tries)
             except ValueError as error:  # finished.json is not what lib.run writes
                 outcome = Outcome(CELL_ERROR, f"finished.json cannot be used: {error}", tries=outcome.tries)
+        if outcome.attempt:  # first of all: on a full disk there is no room for the note before
+            shutil.rmtree(outcome.attempt, ignore_errors=True)
         if outcome.kind != OK:
             with suppress(OSError):
                 fields = {"kind": outcome.kind, "message": outcome.message, "cell": outcome.cell, "log": job.log}
                 store.write_json(note, {**fields, "tries": list(outcome.tries)})
-        if outcome.attempt:
-            shutil.rmtree(outcome.attempt, ignore_errors=True)
         return outcome
 
     return settle

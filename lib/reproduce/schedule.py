@@ -17,6 +17,7 @@ from lib.reproduce.execute import Job, Outcome, execute
 CPU, GPU = "CPU", "GPU"
 WORKER_DEATHS = 2  # a job whose workers died more often than this is given up
 WAIT_S = 60
+QUIET = {"DASK_LOGGING__DISTRIBUTED": "error"}
 
 
 class Executor(Protocol):
@@ -106,7 +107,7 @@ def local(cpu_slots: int, gpu_slots: int) -> Dask:
         number: {
             "cls": Nanny,
             # memory_limit counts the worker, not the notebook's process: the notebook's is planned for instead
-            "options": {"nthreads": 1, "memory_limit": 0, "resources": {kind: 1}, "dashboard_address": None},
+            "options": {"nthreads": 1, "memory_limit": 0, "resources": {kind: 1}, "env": QUIET},
         }
         for number, kind in enumerate(wanted)
     }

@@ -50,7 +50,7 @@ class FTest(RankingSelector):
         with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
             warnings.simplefilter("ignore", UserWarning)  # constant columns: NaN here, ranked last
             scores = f_classif(X, y)[0]
-        return np.where((X == X[0]).all(axis=0), np.nan, scores)
+        return np.where((X[0] == X).all(axis=0), np.nan, scores)
 
 
 class RandomSelector(RankingSelector):

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from scipy.stats import kendalltau
 from torch import Tensor
 
 from lib.measure import perturbation
@@ -109,6 +110,15 @@ def test_best_map_reads_direction():
     areas = {"a": torch.tensor([1.0, 5.0, 2.0]), "b": torch.tensor([2.0, 3.0, 2.0])}
     assert perturbation.best_map(areas, direction="deletion") == ["a", "b", "a"]
     assert perturbation.best_map(areas, direction="insertion") == ["b", "a", "a"]
+
+
+def test_agreement_is_kendalls_tau():
+    first, second = torch.rand(6, 5), torch.rand(6, 5)
+    expected = [kendalltau(one.numpy(), two.numpy()).statistic for one, two in zip(first, second, strict=True)]
+    torch.testing.assert_close(perturbation.agreement(first, second), torch.tensor(expected).float())
+    assert (perturbation.agreement(first, -first) == -1).all()
+    with pytest.raises(ValueError, match="stack one column per map"):
+        perturbation.agreement(first, second[:, :4])
 
 
 def test_errors_say_what_to_do():

