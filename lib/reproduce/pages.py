@@ -32,8 +32,10 @@ def build(root: Path) -> Path:
     root : Path
         The project's folder.
     """
-    found = ledger.reports(root)
-    ledger.write(root, found)
+    every = ledger.reports(root)
+    ledger.write(root, [report for report in every if report.profile != "smoke"])
+    tested = {report.experiment.id for report in every if report.profile != "smoke"}
+    found = [report for report in every if report.profile != "smoke" or report.experiment.id not in tested]
     site = root / "reports" / "site"
     fresh = site.with_name(f".site-{os.getpid()}")
     shutil.rmtree(fresh, ignore_errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -187,7 +188,7 @@ def test_a_finished_run_is_not_repeated_and_heavy_libraries_stay_out(mini: Mini)
         "try:\n    cli.main()\nexcept SystemExit as end:\n    print('exit', end.code)\n"
         "print([name for name in ('torch', 'pandas', 'papermill', 'dask', 'matplotlib') if name in sys.modules])"
     )
-    environment = {**__import__("os").environ, "BLINDSPOT_ROOT": str(mini.root)}
+    environment = {**os.environ, "BLINDSPOT_ROOT": str(mini.root)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert "nothing to do: 1 of 1 are done" in done.stdout
     assert done.stdout.endswith("exit 0\n[]\n"), done.stdout + done.stderr
