@@ -122,8 +122,8 @@ def sample_patients(
     -------
     DataFrame
         patient_id, image_id, seed, sex ("F"/"M"), age_years (18-95), bmi (16-45 kg/m2), view, group, ctr
-        (cardiothoracic ratio without cardiomegaly), the findings and devices as 0/1, their sizes, sides and places, drain_propensity
-        (uniform; drain = propensity < p, so a change of p adds or removes as few drains as it can), bones (1; 0 =
+        (cardiothoracic ratio without cardiomegaly), the findings and devices as 0/1, their sizes, sides and
+        places, drain_propensity (uniform; drain = propensity < p, so a change of p adds or removes as few drains as it can), bones (1; 0 =
         a film without bone).
 
     Raises

@@ -23,7 +23,7 @@ HABITUS = (
     "dome_right", "dome_left", "sulcus", "shoulder", "neck", "breast_size", "breast_z", "breast_x", "clavicle_z",
     "clavicle_rise", "scapula", "gas_x", "gas_z", "gas_size", "hilum", "vessels", "rib_slope", "rib_gain",
     "spine_gain", "trachea", "mediastinum", "pulmonary", "apex", "crop_x", "crop_z", "exposure", "contrast", "arm",
-    "texture",
+   
 )
 TABLE = 320  # samples of a 1-D profile
 RIB_RANGE_CM = (-24.0, 30.0)
@@ -93,7 +93,7 @@ def parameters(patients: DataFrame) -> dict[str, np.ndarray]:
     p["heart_width"] = p["ctr"] * 2 * p["inner"] / 1.03
     p["heart_share"] = 0.33 + 0.03 * g["heart_shape"]  # of the heart's width right of the midline
     p["heart_tilt"] = np.deg2rad(40 + 6 * g["heart_tilt"] - 6 * supine)
-    p["heart_y"] = 3.5 + 0 * age
+    p["heart_y"] = 3.5 + 0.4 * g["heart_y"]
     p["knob"] = np.clip(0.9 + 0.012 * age + 0.25 * g["knob"], 0.35, 2.2)
     p["bone"] = patients["bones"].to_numpy(float) * np.clip(1 - 0.004 * age, 0.75, 1.12)
     p["breast"] = (1 - male) * np.clip(2.0 + 0.12 * bmi + 0.6 * g["breast_size"], 0.8, 4.5)

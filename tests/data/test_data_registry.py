@@ -15,9 +15,9 @@ def test_every_entry_says_what_it_must():
         assert found.kind in KINDS, id
         assert found.title and found.licence and found.citation, id
         assert found.rows or found.kind == "generator", id
-        for file in (form for file in found.files for form in file.forms):
-            assert len(file.sha256) == 64 and file.bytes > 0, (id, file.name)
-            assert all(url.startswith(("http://", "https://")) for url in file.urls), (id, file.name)
+        for form in [form for file in found.files for form in file.forms]:
+            assert len(form.sha256) == 64 and form.bytes > 0, (id, form.name)
+            assert all(url.startswith(("http://", "https://")) for url in form.urls), (id, form.name)
         if found.needs_files:
             direct = not found.trees and all(any(form.urls for form in file.forms) for file in found.files)
             assert found.folder and (found.files or found.trees), id
@@ -53,6 +53,8 @@ def test_wrong_loader_names_the_right_one():
         images("colon")
     with pytest.raises(DataError, match=r"use lib\.data\.nih_metadata"):
         table("nih-metadata")
+    with pytest.raises(DataError, match=r"of kind 'generator'; use this repository, lib/data/thorax\.py"):
+        images("thorax")
 
 
 def test_twin_keeps_the_facts_of_its_set():

@@ -32,7 +32,7 @@ def test_chord_of_a_sphere_and_mean_over_its_disc() -> None:
 INTERVALS = [((0, 2), (1, 2)), ((0, 3), (1, 1)), ((0, 1), (5, 1)), ((0, 1), (0, 1)), ((-1, 0), (0, 4))]
 
 
-@pytest.mark.parametrize("a,b", INTERVALS)
+@pytest.mark.parametrize(("a", "b"), INTERVALS)
 def test_overlap_is_that_of_intervals(a: tuple[int, int], b: tuple[int, int]) -> None:
     truth = max(0, min(a[0] + a[1], b[0] + b[1]) - max(a[0] - a[1], b[0] - b[1]))
     ours = overlap(float(a[0]), torch.tensor(float(a[1])), float(b[0]), torch.tensor(float(b[1])))

@@ -4,7 +4,7 @@ import torch
 from lib.models.cnn import small_cnn
 
 
-@pytest.mark.parametrize("channels,side", [(1, 16), (1, 28), (3, 33), (1, 64)])
+@pytest.mark.parametrize(("channels", "side"), [(1, 16), (1, 28), (3, 33), (1, 64)])
 def test_shapes(channels: int, side: int) -> None:
     model = small_cnn(channels, 5, width=8)
     x = torch.rand(3, channels, side, side)
