@@ -78,19 +78,7 @@ def table(id: str, *, missing: str = "median") -> Table:
     found = expect(id, "table", "lib.data.table")
     if missing not in ("median", "keep"):
         raise ValueError(f"missing must be 'median' or 'keep', got {missing!r}")
-    groups = None
-    if found.is_twin:
-        from lib.data.twins import twin_table
-
-        X, y, groups = twin_table(found)
-    else:
-        reader = found.facts["reader"]
-        if reader == "mice":
-            X, y, groups = _mice(found)
-        elif found.bundled:
-            X, y = _bundled(reader)
-        else:
-            X, y = {"mat": _mat, "usps": _usps, "csv": _csv, "onehot": _onehot}[reader](found)
+    X, y, groups = _read(found)
     if X.shape[1] != len(found.names) or y.min() < 0 or y.max() >= len(found.classes):
         raise DataError(
             f"table {id!r} must have {len(found.names)} columns and {len(found.classes)} classes, got {X.shape[1]} "
@@ -101,6 +89,20 @@ def table(id: str, *, missing: str = "median") -> Table:
         X = np.where(np.isnan(X), np.nanmedian(X, axis=0), X)
     y = y.astype(np.int64)
     return Table(X=X, y=y, names=found.names, classes=found.classes, source=found.source, groups=groups)
+
+
+def _read(found: Entry) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Return X, y and groups as the set's own reader gives them."""
+    if found.is_twin:
+        from lib.data.twins import twin_table
+
+        return twin_table(found)
+    reader = found.facts["reader"]
+    if reader == "mice":
+        return _mice(found)
+    if found.bundled:
+        return *_bundled(reader), None
+    return *{"mat": _mat, "usps": _usps, "csv": _csv, "onehot": _onehot}[reader](found), None
 
 
 def _path(found: Entry, place: int = 0) -> Path:

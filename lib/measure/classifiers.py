@@ -42,7 +42,7 @@ def network(channels: int, classes: int, *, width: int = 8) -> nn.Module:
     for module in model.modules():
         shortcut = getattr(module, "shortcut", None)
         if isinstance(shortcut, nn.Conv2d) and shortcut.kernel_size == (1, 1) and shortcut.stride != (1, 1):
-            pick = nn.MaxPool2d(1, stride=shortcut.stride)  # type: ignore[arg-type]
+            pick = nn.MaxPool2d(1, stride=shortcut.stride)
             shortcut.stride = (1, 1)
             module.shortcut = nn.Sequential(pick, shortcut)
     return model

@@ -8,6 +8,7 @@ initial weights and their order, and runs of the same seed share these whatever 
 """
 
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -44,12 +45,19 @@ def empty_mae(source: str, *, seed: int, patch: int, width: int, depth: int, nor
     """
     if width % 32:
         raise ValueError(f"width must be a multiple of 32 (four heads in encoder and decoder), got {width}")
-    _, channels, size, _ = data.images(source, split="test", n=1).x.shape
+    channels, size = _shape(source)
     return mae.MAE(
         size, channels=channels, patch=patch, width=width, depth=depth, heads=max(4, width // 64),
         decoder_width=width // 2, decoder_depth=max(1, depth // 4), norm_targets=norm_targets,
         generator=torch.Generator().manual_seed(seed),
     )  # fmt: skip
+
+
+@cache
+def _shape(source: str) -> tuple[int, int]:
+    """Channels and side in pixels of an image set; read once, not for every model."""
+    _, channels, size, _ = data.images(source, split="test", n=1).x.shape
+    return channels, size
 
 
 def pretrain_mae(

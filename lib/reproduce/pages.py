@@ -21,6 +21,7 @@ from lib.reproduce import ledger
 from lib.reproduce.ledger import Report
 
 ROWS_SHOWN = 30
+PRE = '<pre tabindex="0">'  # what scrolls can be reached by keyboard
 LEDGER_CALLS = ("figure", "table")
 
 
@@ -162,7 +163,7 @@ def _code(waiting: list[str]) -> Iterator[dict[str, Any]]:
 
         text = "\n\n".join(waiting)
         waiting.clear()
-        yield {"kind": "code", "html": str(Highlight2HTML()(text)), "lines": text.count("\n") + 1}
+        yield {"kind": "code", "html": str(Highlight2HTML()(text)).replace("<pre>", PRE), "lines": text.count("\n") + 1}
 
 
 def _prose(source: str) -> str:
@@ -172,7 +173,7 @@ def _prose(source: str) -> str:
     lines = source.split("\n")
     if lines and lines[0].startswith("# "):
         lines = lines[1:]
-    return str(markdown2html_mistune("\n".join(lines))).replace("¶", "")
+    return str(markdown2html_mistune("\n".join(lines))).replace("¶", "").replace("<pre>", PRE)
 
 
 def _exhibit(report: Report, name: str, prefix: str) -> dict[str, Any]:

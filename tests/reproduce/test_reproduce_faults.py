@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -98,8 +99,11 @@ def test_the_last_table_names_cell_and_log(battered: Battered) -> None:
     assert ".blindspot/logs/demo/02/smoke.log" in done.stdout
 
 
-def test_a_notebook_at_its_limit_takes_along_what_it_started(battered: Battered) -> None:
-    mini, _ = battered
+def test_a_notebook_at_its_limit_is_stopped_with_what_it_started(battered: Battered) -> None:
+    mini, done = battered
+    took = re.search(r"demo/07 smoke: timed out \(([\d.]+) s", done.stdout)
+    assert took is not None
+    assert float(took[1]) < 20, "the limit is 9 s, and the notebook would sleep for 60"
     assert gone_pid(int((mini.root / "runaway").read_text()[:-1])), (
         "a process in a session of its own outlived the limit"
     )

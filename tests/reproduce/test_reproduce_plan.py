@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -15,10 +16,12 @@ from pathlib import Path
 
 import pytest
 from mini_project import FINISH, PARAMETERS, Mini
+from rich.console import Console
 
 from lib import experiments
 from lib.closure import Library, code_hash
-from lib.reproduce import devices, diff, keys, locks, plan, skeleton, store, verify
+from lib.reproduce import devices, diff, keys, live, locks, plan, skeleton, store, verify
+from lib.reproduce.execute import Outcome
 
 SMOKE = ("--profile", "smoke")
 
@@ -323,7 +326,7 @@ def test_verify_reruns_a_report_and_sees_a_doctored_one(mini: Mini, capsys: pyte
     assert (mini.layout.report("demo/01", "smoke") / "a.csv").read_text() == "x,y\n1,5\n", "verify publishes nothing"
 
 
-def test_diff_of_two_runs_names_every_component(mini: Mini, tmp_path: Path) -> None:
+def test_diff_of_two_runs_names_every_component(mini: Mini, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mini.add("01", FINISH)
     assert mini.run() == 0
     old = shutil.copytree(mini.layout.report("demo/01", "smoke"), tmp_path / "old")
@@ -333,11 +336,37 @@ def test_diff_of_two_runs_names_every_component(mini: Mini, tmp_path: Path) -> N
     assert found.key == ["code cell cell-1 changed", "parameter n_seeds: 2 -> 3"]
     assert found.claims == {"it-does": {"estimate": (1.0, 2.0)}}
     assert found.tables[0].words == "a.csv: differs at column y, row 1: 2 and 3, by 0.33 relative"
+    assert mini.cli("diff", str(old), "demo/01/smoke") == 0
+    assert "claim it-does, estimate: 1.0 -> 2.0" in capsys.readouterr().out
+    assert (mini.layout.reports / "site" / "diff.html").exists()
     with (
         pytest.raises(experiments.DeclarationError, match="no report with a receipt"),
         diff.located("demo/9", mini.root),
     ):
         pass
+
+
+# --- what a person sees
+
+
+def test_the_live_table_tells_state_progress_and_time_to_go(mini: Mini, tmp_path: Path) -> None:
+    mini.add("01", FINISH)
+    mini.add("02", FINISH)
+    mini.add("03", FINISH)
+    jobs = [replace(plan.job(item, mini.root, run="r"), estimate_s=100.0) for item in plan.build(mini.root, "smoke")]
+    shown = live.Live(jobs, tmp_path / "run.log", slots=2)
+    shown.started(jobs[0])
+    shown.started(jobs[1])
+    store.write_json(jobs[1].attempts / "x" / "progress.json", {"done": 3, "of": 9, "cell": "y = 1"})
+    shown.ended(jobs[0], Outcome("kernel died", "killed", "x = 1", seconds=1.0, tries=("kernel died",)))
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(shown.table())
+    text = console.export_text()
+    assert "1 of 3 done" in text
+    assert "about 1:40 to go" in text, "two jobs of 100 s on two slots"
+    for words in (("demo/01", "kernel died"), ("demo/02", "running", "3/9"), ("demo/03", "waiting")):
+        assert any(all(word in line for word in words) for line in text.splitlines()), words
+    assert "demo/01 smoke: kernel died (1.0 s, killed, in the cell `x = 1`)" in (tmp_path / "run.log").read_text()
 
 
 # --- locks and devices
