@@ -123,8 +123,8 @@ def sample_patients(
     DataFrame
         patient_id, image_id, seed, sex ("F"/"M"), age_years (18-95), bmi (16-45 kg/m2), view, group, ctr
         (cardiothoracic ratio without cardiomegaly), the findings and devices as 0/1, their sizes, sides and
-        places, drain_propensity (uniform; drain = propensity < p, so a change of p adds or removes as few drains as it can), bones (1; 0 =
-        a film without bone).
+        places, drain_propensity (uniform; drain = propensity < p, so a change of p adds or removes as few drains as
+        it can), bones (1; 0 = a film without bone).
 
     Raises
     ------
@@ -183,9 +183,7 @@ def _attributes(
     )
 
 
-def assign_drains(
-    patients: DataFrame, *, p_drain_given_pneumothorax: float, p_drain_given_none: float
-) -> DataFrame:
+def assign_drains(patients: DataFrame, *, p_drain_given_pneumothorax: float, p_drain_given_none: float) -> DataFrame:
     """Give drains anew, with another strength of the shortcut, to the same patients.
 
     Parameters

@@ -23,7 +23,7 @@ HABITUS = (
     "dome_right", "dome_left", "sulcus", "shoulder", "neck", "breast_size", "breast_z", "breast_x", "clavicle_z",
     "clavicle_rise", "scapula", "gas_x", "gas_z", "gas_size", "hilum", "vessels", "rib_slope", "rib_gain",
     "spine_gain", "trachea", "mediastinum", "pulmonary", "apex", "crop_x", "crop_z", "exposure", "contrast", "arm",
-)
+)  # fmt: skip
 TABLE = 320  # samples of a 1-D profile
 RIB_RANGE_CM = (-24.0, 30.0)
 FIELD_CM = {"A": 36.5, "B": 38.5, "C": 34.5}

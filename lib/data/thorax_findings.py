@@ -220,8 +220,18 @@ def expose(s: Scene, patients: DataFrame) -> Exposure:
     return Exposure(anatomy=tau, devices=sum(extra.values(), torch.zeros(())), body=body, masks=masks)
 
 
-def _masks(s: Scene, parts: dict[str, Tensor], *, wet: Tensor, solid: Tensor, ball: Tensor, haze: Tensor, rib: Tensor,
-           spine: Tensor, body: Tensor) -> dict[str, Tensor]:
+def _masks(
+    s: Scene,
+    parts: dict[str, Tensor],
+    *,
+    wet: Tensor,
+    solid: Tensor,
+    ball: Tensor,
+    haze: Tensor,
+    rib: Tensor,
+    spine: Tensor,
+    body: Tensor,
+) -> dict[str, Tensor]:
     """Ground truth regions, {name: bool (n, h, w)}."""
     hull = parts["hull"]
     aerated = hull & (parts["lung"] * (1 - wet) > 0.5 * parts["room"])

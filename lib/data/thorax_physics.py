@@ -106,6 +106,7 @@ def scatter(primary: Tensor, *, pixel_cm: Tensor, ratio: Tensor) -> Tensor:
     Tensor
         float (n, h, w), same unit as the primary.
     """
+
     def kernel(length: int) -> Tensor:
         steps = torch.arange(length, dtype=primary.dtype, device=primary.device)
         distance = (steps[:, None] - steps[None]) * pixel_cm / SCATTER_SIGMA_CM  # (n, length, length)

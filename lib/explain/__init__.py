@@ -39,11 +39,15 @@ def check_inputs(images: Tensor, target: Tensor, max_batch: int) -> None:
     >>> check_inputs(torch.zeros(2, 1, 4, 4), torch.tensor([0, 1]), 8)
     """
     if images.ndim != 4 or not images.is_floating_point():
-        raise ValueError(f"images must be float (n, c, h, w), got {images.dtype} {tuple(images.shape)}; "
-                         "add the missing axis with images[None] or images[:, None]")
+        raise ValueError(
+            f"images must be float (n, c, h, w), got {images.dtype} {tuple(images.shape)}; "
+            "add the missing axis with images[None] or images[:, None]"
+        )
     if target.dtype != torch.int64 or target.shape != images.shape[:1]:
-        raise ValueError(f"target must be int64 ({len(images)},), got {target.dtype} {tuple(target.shape)}; "
-                         "pass one class number per image")
+        raise ValueError(
+            f"target must be int64 ({len(images)},), got {target.dtype} {tuple(target.shape)}; "
+            "pass one class number per image"
+        )
     if max_batch < 1:
         raise ValueError(f"max_batch must be at least 1, got {max_batch}; 128 suits a CPU")
 
@@ -57,6 +61,7 @@ def need_generator(generator: torch.Generator | None, method: str) -> torch.Gene
     'cpu'
     """
     if generator is None:
-        raise ValueError(f"generator must be a torch.Generator for {method}, got None; "
-                         "pass torch.Generator().manual_seed(0)")
+        raise ValueError(
+            f"generator must be a torch.Generator for {method}, got None; pass torch.Generator().manual_seed(0)"
+        )
     return generator

@@ -111,8 +111,10 @@ def blurred(maps: Tensor, *, sigma: float) -> Tensor:
         raise ValueError(f"maps must be (n, h, w), got {tuple(maps.shape)}; merge the channels first")
     radius = math.ceil(3 * sigma)
     if sigma < 0 or radius >= min(maps.shape[-2:]):
-        raise ValueError(f"sigma must be in [0, {(min(maps.shape[-2:]) - 1) / 3:.1f}] pixels for maps of "
-                         f"{tuple(maps.shape[-2:])}, got {sigma}; use a smaller blur")
+        raise ValueError(
+            f"sigma must be in [0, {(min(maps.shape[-2:]) - 1) / 3:.1f}] pixels for maps of "
+            f"{tuple(maps.shape[-2:])}, got {sigma}; use a smaller blur"
+        )
     return maps.clone() if radius == 0 else gaussian_blur(maps[:, None], radius=radius, sigma=sigma)[:, 0]
 
 

@@ -88,8 +88,14 @@ def input_x_gradient(
 
 
 def integrated_gradients(
-    score: Score, images: Tensor, target: Tensor, *, generator: torch.Generator | None = None, max_batch: int = 128,
-    baseline: Tensor | float = 0.0, n_steps: int = 32,
+    score: Score,
+    images: Tensor,
+    target: Tensor,
+    *,
+    generator: torch.Generator | None = None,
+    max_batch: int = 128,
+    baseline: Tensor | float = 0.0,
+    n_steps: int = 32,
 ) -> Tensor:
     """Gradient averaged along the straight path from a baseline to the image, times their difference.
 
@@ -145,8 +151,14 @@ class NoisyGradients:
 
 
 def noisy_gradients(
-    score: Score, images: Tensor, target: Tensor, *, generator: torch.Generator | None, max_batch: int = 128,
-    n_samples: int = 15, noise: float = 0.15,
+    score: Score,
+    images: Tensor,
+    target: Tensor,
+    *,
+    generator: torch.Generator | None,
+    max_batch: int = 128,
+    n_samples: int = 15,
+    noise: float = 0.15,
 ) -> NoisyGradients:
     """First two moments of the gradient around each image, in one pass for the three methods that use them.
 
@@ -178,8 +190,10 @@ def noisy_gradients(
     check_inputs(images, target, max_batch)
     generator = need_generator(generator, "noisy_gradients")
     if n_samples < 1 or noise < 0:
-        raise ValueError(f"n_samples must be at least 1 and noise at least 0, got {n_samples} and {noise}; "
-                         "use e.g. n_samples=15, noise=0.15")
+        raise ValueError(
+            f"n_samples must be at least 1 and noise at least 0, got {n_samples} and {noise}; "
+            "use e.g. n_samples=15, noise=0.15"
+        )
     spread = noise * (images.amax((1, 2, 3), keepdim=True) - images.amin((1, 2, 3), keepdim=True))
     shift = torch.zeros_like(images, dtype=torch.float64)
     total, squares = shift.clone(), shift.clone()
@@ -201,8 +215,14 @@ def noisy_gradients(
 
 
 def smoothgrad(
-    score: Score, images: Tensor, target: Tensor, *, generator: torch.Generator | None, max_batch: int = 128,
-    n_samples: int = 15, noise: float = 0.15,
+    score: Score,
+    images: Tensor,
+    target: Tensor,
+    *,
+    generator: torch.Generator | None,
+    max_batch: int = 128,
+    n_samples: int = 15,
+    noise: float = 0.15,
 ) -> Tensor:
     """Mean gradient over noisy copies, signed, float32 (n, h, w); parameters as `noisy_gradients`.
 
@@ -214,8 +234,14 @@ def smoothgrad(
 
 
 def smoothgrad_squared(
-    score: Score, images: Tensor, target: Tensor, *, generator: torch.Generator | None, max_batch: int = 128,
-    n_samples: int = 15, noise: float = 0.15,
+    score: Score,
+    images: Tensor,
+    target: Tensor,
+    *,
+    generator: torch.Generator | None,
+    max_batch: int = 128,
+    n_samples: int = 15,
+    noise: float = 0.15,
 ) -> Tensor:
     """Mean squared gradient over noisy copies, >= 0, float32 (n, h, w); parameters as `noisy_gradients`.
 
@@ -227,8 +253,14 @@ def smoothgrad_squared(
 
 
 def vargrad(
-    score: Score, images: Tensor, target: Tensor, *, generator: torch.Generator | None, max_batch: int = 128,
-    n_samples: int = 15, noise: float = 0.15,
+    score: Score,
+    images: Tensor,
+    target: Tensor,
+    *,
+    generator: torch.Generator | None,
+    max_batch: int = 128,
+    n_samples: int = 15,
+    noise: float = 0.15,
 ) -> Tensor:
     """Variance of the gradient over noisy copies, >= 0, float32 (n, h, w); parameters as `noisy_gradients`.
 

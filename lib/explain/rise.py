@@ -23,9 +23,7 @@ from lib.masks.designs import RiseDesign, rise_design, sliding
 
 
 @torch.no_grad()
-def _masked_scores(
-    score: Score, image: Tensor, target: int, masks: Tensor, fill: Tensor, max_batch: int
-) -> Tensor:
+def _masked_scores(score: Score, image: Tensor, target: int, masks: Tensor, fill: Tensor, max_batch: int) -> Tensor:
     """Target score of one image (c, h, w) under each mask (m, h, w), float32 (m,)."""
     pieces = []
     for start in range(0, len(masks), max_batch):
@@ -43,8 +41,15 @@ def _fill(fill: Tensor | float, images: Tensor) -> Tensor:
 
 
 def running(
-    score: Score, images: Tensor, target: Tensor, design: RiseDesign, *, sizes: Sequence[int], keep: float = 0.5,
-    fill: Tensor | float = 0.0, max_batch: int = 128,
+    score: Score,
+    images: Tensor,
+    target: Tensor,
+    design: RiseDesign,
+    *,
+    sizes: Sequence[int],
+    keep: float = 0.5,
+    fill: Tensor | float = 0.0,
+    max_batch: int = 128,
 ) -> Tensor:
     """RISE estimates after the first ``sizes[0]``, ``sizes[1]``, ... masks of one design.
 
@@ -79,8 +84,10 @@ def running(
     """
     check_inputs(images, target, max_batch)
     if not sizes or sizes[0] < 1 or list(sizes) != sorted(set(sizes)) or sizes[-1] > len(design):
-        raise ValueError(f"sizes must increase from at least 1 to at most {len(design)} masks, got {list(sizes)}; "
-                         "draw a larger design or drop sizes")
+        raise ValueError(
+            f"sizes must increase from at least 1 to at most {len(design)} masks, got {list(sizes)}; "
+            "draw a larger design or drop sizes"
+        )
     values = _fill(fill, images)
     total = torch.zeros(len(images), *images.shape[-2:], dtype=torch.float64, device=images.device)
     results, done = [], 0
@@ -97,8 +104,16 @@ def running(
 
 
 def rise(
-    score: Score, images: Tensor, target: Tensor, *, generator: torch.Generator | None, max_batch: int = 128,
-    n_masks: int = 2000, grid: int = 7, keep: float = 0.5, fill: Tensor | float = 0.0,
+    score: Score,
+    images: Tensor,
+    target: Tensor,
+    *,
+    generator: torch.Generator | None,
+    max_batch: int = 128,
+    n_masks: int = 2000,
+    grid: int = 7,
+    keep: float = 0.5,
+    fill: Tensor | float = 0.0,
 ) -> Tensor:
     """RISE: the mean of random masks, weighted by the score that the masked image reaches.
 
@@ -129,14 +144,19 @@ def rise(
     check_inputs(images, target, max_batch)
     size = (int(images.shape[2]), int(images.shape[3]))
     design = rise_design(n_masks, size, generator=need_generator(generator, "rise"), grid=grid, keep=keep)
-    return running(
-        score, images, target, design, sizes=[n_masks], keep=keep, fill=fill, max_batch=max_batch
-    )[0]
+    return running(score, images, target, design, sizes=[n_masks], keep=keep, fill=fill, max_batch=max_batch)[0]
 
 
 def occlusion(
-    score: Score, images: Tensor, target: Tensor, *, generator: torch.Generator | None = None, max_batch: int = 128,
-    window: int = 7, stride: int = 3, fill: Tensor | float = 0.0,
+    score: Score,
+    images: Tensor,
+    target: Tensor,
+    *,
+    generator: torch.Generator | None = None,
+    max_batch: int = 128,
+    window: int = 7,
+    stride: int = 3,
+    fill: Tensor | float = 0.0,
 ) -> Tensor:
     """Occlusion: how far the score falls when a square is hidden, averaged over the squares that cover a pixel.
 

@@ -66,8 +66,10 @@ class RiseDesign:
             If the range does not lie inside the design.
         """
         if not 0 <= start <= stop <= len(self):
-            raise ValueError(f"start and stop must satisfy 0 <= start <= stop <= {len(self)}, got {start} and {stop}; "
-                             "draw a larger design for more masks")
+            raise ValueError(
+                f"start and stop must satisfy 0 <= start <= stop <= {len(self)}, got {start} and {stop}; "
+                "draw a larger design for more masks"
+            )
         grid = self.cells.shape[-1]
         cells = self.cells[start:stop].to(device)
         down, right = self.offsets[start:stop].to(device).unbind(1)

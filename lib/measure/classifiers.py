@@ -49,7 +49,14 @@ def network(channels: int, classes: int, *, width: int = 8) -> nn.Module:
 
 
 def train_classifier(
-    *, dataset: str, n_images: int, epochs: int, seed: int, width: int = 8, batch_size: int = 128, lr: float = 3e-3,
+    *,
+    dataset: str,
+    n_images: int,
+    epochs: int,
+    seed: int,
+    width: int = 8,
+    batch_size: int = 128,
+    lr: float = 3e-3,
     device: str = "cpu",
 ) -> dict[str, Tensor]:
     """Train a small network on the first images of a data set.

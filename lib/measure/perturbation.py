@@ -70,8 +70,10 @@ class Protocol:
 
     def __post_init__(self) -> None:
         if (self.step_units > 0) == (self.n_steps > 0) or min(self.step_units, self.n_steps) < 0:
-            raise ValueError(f"exactly one of step_units and n_steps must be positive, got {self.step_units} and "
-                             f"{self.n_steps}; set the other one to 0")
+            raise ValueError(
+                f"exactly one of step_units and n_steps must be positive, got {self.step_units} and "
+                f"{self.n_steps}; set the other one to 0"
+            )
         if self.region < 1:
             raise ValueError(f"region must be at least 1 pixel, got {self.region}; 1 = single pixels")
 
@@ -81,8 +83,9 @@ CONVENTIONS: dict[str, Protocol] = {
     "RISE insertion": Protocol("insertion", baseline="blur", n_steps=28),
     "xplique deletion": Protocol("deletion", score="logit", baseline="black", n_steps=10),
     "xplique insertion": Protocol("insertion", score="logit", baseline="black", n_steps=10),
-    "Quantus deletion": Protocol("deletion", baseline="darkest", step_units=1, with_start=False, area="summed",
-                                 channels="apart"),
+    "Quantus deletion": Protocol(
+        "deletion", baseline="darkest", step_units=1, with_start=False, area="summed", channels="apart"
+    ),
     "SMDL deletion": Protocol("deletion", baseline="black", step_units=1, region=4),
     "SMDL insertion": Protocol("insertion", baseline="black", step_units=1, region=4),
     "ours deletion": Protocol("deletion", baseline="blur", n_steps=28),
@@ -160,17 +163,27 @@ def replacement(images: Tensor, *, protocol: Protocol, mean: Tensor | None = Non
         return images.amin((1, 2, 3), keepdim=True).expand_as(images)
     if protocol.baseline == "blur":
         if min(images.shape[-2:]) <= BLUR_RADIUS:
-            raise ValueError(f"images must be larger than {BLUR_RADIUS} pixels for the blurred baseline, got "
-                             f"{tuple(images.shape[-2:])}; use baseline='black'")
+            raise ValueError(
+                f"images must be larger than {BLUR_RADIUS} pixels for the blurred baseline, got "
+                f"{tuple(images.shape[-2:])}; use baseline='black'"
+            )
         return gaussian_blur(images, radius=BLUR_RADIUS, sigma=BLUR_SIGMA)
     if mean is None or mean.shape != images.shape[1:2]:
-        raise ValueError(f"mean must be ({images.shape[1]},) for baseline='mean', got "
-                         f"{None if mean is None else tuple(mean.shape)}; pass train_images.mean((0, 2, 3))")
+        raise ValueError(
+            f"mean must be ({images.shape[1]},) for baseline='mean', got "
+            f"{None if mean is None else tuple(mean.shape)}; pass train_images.mean((0, 2, 3))"
+        )
     return mean.to(images)[None, :, None, None].expand_as(images)
 
 
 def measure(
-    score: Score, images: Tensor, target: Tensor, maps: Tensor, *, protocol: Protocol, max_batch: int = 256,
+    score: Score,
+    images: Tensor,
+    target: Tensor,
+    maps: Tensor,
+    *,
+    protocol: Protocol,
+    max_batch: int = 256,
     mean: Tensor | None = None,
 ) -> Curves:
     """Run one protocol on one map per image.
@@ -201,8 +214,10 @@ def measure(
     """
     check_inputs(images, target, max_batch)
     if maps.shape != (len(images), *images.shape[-2:]):
-        raise ValueError(f"maps must be {(len(images), *images.shape[-2:])}, got {tuple(maps.shape)}; "
-                         "merge the channels of the maps first")
+        raise ValueError(
+            f"maps must be {(len(images), *images.shape[-2:])}, got {tuple(maps.shape)}; "
+            "merge the channels of the maps first"
+        )
     ranks = order(maps, channels=images.shape[1], protocol=protocol)
     units = int(ranks.max()) + 1
     if protocol.n_steps:
@@ -220,7 +235,14 @@ def measure(
 
 @torch.no_grad()
 def _follow(
-    score: Score, start: Tensor, end: Tensor, target: Tensor, ranks: Tensor, counts: Tensor, *, protocol: Protocol,
+    score: Score,
+    start: Tensor,
+    end: Tensor,
+    target: Tensor,
+    ranks: Tensor,
+    counts: Tensor,
+    *,
+    protocol: Protocol,
     max_batch: int,
 ) -> Tensor:
     """Target score of every image at every count of changed units, float32 (n, counts)."""
@@ -280,7 +302,9 @@ def agreement(first: Tensor, second: Tensor) -> Tensor:
     tensor([0.3333])
     """
     if first.shape != second.shape or first.ndim != 2 or first.shape[1] < 2:
-        raise ValueError(f"first and second must be equally shaped (n, maps >= 2), got {tuple(first.shape)} and "
-                         f"{tuple(second.shape)}; stack one column per map")
+        raise ValueError(
+            f"first and second must be equally shaped (n, maps >= 2), got {tuple(first.shape)} and "
+            f"{tuple(second.shape)}; stack one column per map"
+        )
     one, two = torch.triu_indices(first.shape[1], first.shape[1], offset=1, device=first.device)
     return (torch.sign(first[:, one] - first[:, two]) * torch.sign(second[:, one] - second[:, two])).mean(1)

@@ -108,8 +108,10 @@ def remove_top(images: Tensor, maps: Tensor, *, fraction: float, fill: Tensor, g
     if not 0 <= fraction <= 1:
         raise ValueError(f"fraction must be in [0, 1], got {fraction}; half of the pixels is 0.5")
     if maps.shape != (len(images), *images.shape[-2:]) or fill.shape != images.shape[1:2]:
-        raise ValueError(f"maps must be {(len(images), *images.shape[-2:])} and fill ({images.shape[1]},), got "
-                         f"{tuple(maps.shape)} and {tuple(fill.shape)}; merge the channels of the maps first")
+        raise ValueError(
+            f"maps must be {(len(images), *images.shape[-2:])} and fill ({images.shape[1]},), got "
+            f"{tuple(maps.shape)} and {tuple(fill.shape)}; merge the channels of the maps first"
+        )
     flat = maps.flatten(1)
     shuffle = torch.rand(flat.shape, generator=generator).argsort(1).to(maps.device)
     ranking = flat.gather(1, shuffle).argsort(dim=1, descending=True, stable=True)
@@ -135,15 +137,19 @@ def train_network(images: Tensor, labels: Tensor, *, training: Training, seed: i
         torch.manual_seed(seed)
         model = training.build().to(images.device)
     fit(
-        model, _loss, (images, labels), epochs=training.epochs, batch_size=training.batch_size, lr=training.lr,
-        generator=torch.Generator().manual_seed(seed), label=label,
+        model,
+        _loss,
+        (images, labels),
+        epochs=training.epochs,
+        batch_size=training.batch_size,
+        lr=training.lr,
+        generator=torch.Generator().manual_seed(seed),
+        label=label,
     )
     return model.eval()
 
 
-def remove_and_retrain(
-    train: Split, test: Split, *, fractions: Sequence[float], training: Training, seed: int
-) -> Roar:
+def remove_and_retrain(train: Split, test: Split, *, fractions: Sequence[float], training: Training, seed: int) -> Roar:
     """Measure one kind of map: for every fraction, remove on both splits, train anew, test.
 
     Parameters
@@ -197,8 +203,10 @@ def area_between(reference: Roar, other: Roar) -> float:
         If the two were measured at different fractions or with different seeds.
     """
     if reference.fractions != other.fractions or reference.seed != other.seed:
-        raise ValueError(f"both must share fractions and seed, got {reference.fractions}, seed {reference.seed} and "
-                         f"{other.fractions}, seed {other.seed}; measure both in one loop")
+        raise ValueError(
+            f"both must share fractions and seed, got {reference.fractions}, seed {reference.seed} and "
+            f"{other.fractions}, seed {other.seed}; measure both in one loop"
+        )
     gap = (reference.accuracy - other.accuracy).double()
     if len(gap) == 1:
         return float(gap[0])

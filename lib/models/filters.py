@@ -57,9 +57,7 @@ def line_kernels(*, scales: tuple[float, ...] = (1.0, 1.8), orientations: int = 
     return torch.stack(kernels)[:, None]
 
 
-def line_features(
-    x: Tensor, *, scales: tuple[float, ...] = (1.0, 1.8), orientations: int = 8, grid: int = 4
-) -> Tensor:
+def line_features(x: Tensor, *, scales: tuple[float, ...] = (1.0, 1.8), orientations: int = 8, grid: int = 4) -> Tensor:
     """Describe images by the strongest light line, the strongest dark line and the mean response in each cell.
 
     Parameters

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from lib import experiments
-from lib.reproduce import devices, locks, plan, runner, store
+from lib.reproduce import devices, downloads, locks, plan, runner, store
 from lib.reproduce.child import CANCELLED, OK
 from lib.reproduce.execute import Outcome
 from lib.reproduce.plan import Item
@@ -65,7 +65,10 @@ def run(
 ) -> None:
     """Run what is not yet reproduced."""
     root = experiments.root()
-    items = plan.build(root, profile or devices.default_profile(), only=only, sets=sets or (), trust=trust)
+    profile = profile or devices.default_profile()
+    for line in downloads.gather(plan.select(experiments.load(root), only), profile):
+        typer.echo(line)
+    items = plan.build(root, profile, only=only, sets=sets or (), trust=trust)
     _run(root, items, jobs, scheduler, budget_min, limit_min, pages)
 
 

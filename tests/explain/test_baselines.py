@@ -24,9 +24,7 @@ def test_sobel_agrees_with_scipy_and_is_zero_on_flat_images():
 
 
 def test_random_is_uniform_and_differs_between_images():
-    maps = baselines.random(
-        never, torch.rand(2, 3, 40, 40), ZERO.repeat(2), generator=torch.Generator().manual_seed(0)
-    )
+    maps = baselines.random(never, torch.rand(2, 3, 40, 40), ZERO.repeat(2), generator=torch.Generator().manual_seed(0))
     assert maps.shape == (2, 40, 40)
     assert not torch.equal(maps[0], maps[1])
     assert abs(float(maps.mean()) - 0.5) < 4 * 0.29 / 3200**0.5  # four standard errors of a uniform mean

@@ -61,8 +61,14 @@ def test_no_call_exceeds_max_batch(name):
         seen.append(len(images))
         return inner(images)
 
-    method(score, torch.rand(5, 2, 8, 8), torch.zeros(5, dtype=torch.int64),
-           generator=torch.Generator().manual_seed(0), max_batch=3, **options)
+    method(
+        score,
+        torch.rand(5, 2, 8, 8),
+        torch.zeros(5, dtype=torch.int64),
+        generator=torch.Generator().manual_seed(0),
+        max_batch=3,
+        **options,
+    )
     assert max(seen, default=0) <= 3
 
 
@@ -71,15 +77,39 @@ def test_errors(name):
     method, options = METHODS[name]
     generator = torch.Generator()
     with pytest.raises(ValueError, match=r"images must be float \(n, c, h, w\)"):
-        method(network(), torch.rand(2, 8, 8), torch.zeros(2, dtype=torch.int64), generator=generator, max_batch=4,
-               **options)
+        method(
+            network(),
+            torch.rand(2, 8, 8),
+            torch.zeros(2, dtype=torch.int64),
+            generator=generator,
+            max_batch=4,
+            **options,
+        )
     with pytest.raises(ValueError, match="one class number per image"):
-        method(network(), torch.rand(2, 2, 8, 8), torch.zeros(3, dtype=torch.int64), generator=generator, max_batch=4,
-               **options)
+        method(
+            network(),
+            torch.rand(2, 2, 8, 8),
+            torch.zeros(3, dtype=torch.int64),
+            generator=generator,
+            max_batch=4,
+            **options,
+        )
     with pytest.raises(ValueError, match="max_batch must be at least 1, got 0"):
-        method(network(), torch.rand(2, 2, 8, 8), torch.zeros(2, dtype=torch.int64), generator=generator, max_batch=0,
-               **options)
+        method(
+            network(),
+            torch.rand(2, 2, 8, 8),
+            torch.zeros(2, dtype=torch.int64),
+            generator=generator,
+            max_batch=0,
+            **options,
+        )
     if name in CHANCE:
         with pytest.raises(ValueError, match="generator must be a torch.Generator"):
-            method(network(), torch.rand(2, 2, 8, 8), torch.zeros(2, dtype=torch.int64), generator=None, max_batch=4,
-                   **options)
+            method(
+                network(),
+                torch.rand(2, 2, 8, 8),
+                torch.zeros(2, dtype=torch.int64),
+                generator=None,
+                max_batch=4,
+                **options,
+            )

@@ -66,8 +66,13 @@ def test_noisy_gradients_of_a_square():
 
     images = torch.linspace(0, 1, 16).view(1, 1, 4, 4)
     noisy = gradients.noisy_gradients(
-        score, images, torch.zeros(1, dtype=torch.int64), generator=torch.Generator().manual_seed(0),
-        n_samples=4000, noise=0.1, max_batch=500,
+        score,
+        images,
+        torch.zeros(1, dtype=torch.int64),
+        generator=torch.Generator().manual_seed(0),
+        n_samples=4000,
+        noise=0.1,
+        max_batch=500,
     )
     # standard errors at 4000 draws: .2 / 63 for the mean, .04 * sqrt(2 / 4000) for the variance; four of them each
     torch.testing.assert_close(noisy.mean, 2 * images[:, 0], atol=0.013, rtol=0)

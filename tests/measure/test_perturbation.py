@@ -101,8 +101,10 @@ def test_public_quirks():
     assert measure(total, images, ZERO, torch.rand(1, 28, 28), protocol=quantus).curve.shape == (1, 84)
     darkest = perturbation.replacement(images, protocol=quantus)
     assert torch.equal(darkest.unique(), images.min().reshape(1))
-    ours = [measure(total, images, ZERO, torch.rand(1, 28, 28), protocol=CONVENTIONS[f"ours {way}"]).curve[0]
-            for way in ("deletion", "insertion")]
+    ours = [
+        measure(total, images, ZERO, torch.rand(1, 28, 28), protocol=CONVENTIONS[f"ours {way}"]).curve[0]
+        for way in ("deletion", "insertion")
+    ]
     torch.testing.assert_close(ours[0][[0, -1]], ours[1][[-1, 0]])  # both run between the same two images
 
 
