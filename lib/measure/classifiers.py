@@ -1,8 +1,6 @@
 """The image classifiers that attributions explain: trained once, kept as state dicts, rebuilt on demand.
 
-He et al. 2015 (arXiv:1512.03385) is the kind of network; see `lib.models.cnn` for what differs. Strided 1x1 shortcuts
-are computed as "take every second pixel, then mix channels", which is the same map: the strided kernel of the CPU
-build of torch 2.13 writes outside its memory in the backward pass when there are few channels.
+He et al. 2015 (arXiv:1512.03385) is the kind of network; see `lib.models.cnn` for what differs.
 
 Conventions: a classifier takes float32 images (n, channels, h, w) in [0, 1] and returns logits. The arguments of
 `train_classifier` are literals, so that a run can find a finished training again by them.
@@ -18,34 +16,6 @@ from torch import Tensor, nn
 from lib.data import images as load_images
 from lib.measure.roar import Training, train_network
 from lib.models.cnn import small_cnn
-
-
-def network(channels: int, classes: int, *, width: int = 8) -> nn.Module:
-    """The small residual network with its strided shortcuts computed in two safe steps; equal outputs.
-
-    Parameters
-    ----------
-    channels, classes, width : int
-        As `lib.models.cnn.small_cnn`.
-
-    Returns
-    -------
-    nn.Module
-        Images (n, channels, h, w) to logits (n, classes).
-
-    Examples
-    --------
-    >>> network(1, 10)(torch.zeros(2, 1, 28, 28)).shape
-    torch.Size([2, 10])
-    """
-    model = small_cnn(channels, classes, width=width)
-    for module in model.modules():
-        shortcut = getattr(module, "shortcut", None)
-        if isinstance(shortcut, nn.Conv2d) and shortcut.kernel_size == (1, 1) and shortcut.stride != (1, 1):
-            pick = nn.MaxPool2d(1, stride=shortcut.stride)
-            shortcut.stride = (1, 1)
-            module.shortcut = nn.Sequential(pick, shortcut)
-    return model
 
 
 def train_classifier(
@@ -88,7 +58,7 @@ def train_classifier(
     """
     data = load_images(dataset, split="train", n=n_images, seed=seed)
     training = Training(
-        partial(network, data.x.shape[1], len(data.classes), width=width), epochs=epochs, batch_size=batch_size, lr=lr
+        partial(small_cnn, data.x.shape[1], len(data.classes), width=width), epochs=epochs, batch_size=batch_size, lr=lr
     )
     model = train_network(data.x.to(device), data.y.to(device), training=training, seed=seed, label=f"seed {seed}")
     return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
@@ -108,6 +78,6 @@ def classifier(state: dict[str, Tensor], *, device: torch.device | str = "cpu") 
         Frozen, evaluation mode: images (n, channels, h, w) to logits (n, classes).
     """
     width, channels = state["stem.weight"].shape[:2]
-    model = network(channels, len(state["head.bias"]), width=width)
+    model = small_cnn(channels, len(state["head.bias"]), width=width)
     model.load_state_dict(state)
     return model.requires_grad_(False).eval().to(device)

@@ -41,7 +41,10 @@ class Block(nn.Module):
         self.second_norm = _norm(width_out)
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or width_in != width_out:
-            self.shortcut = nn.Conv2d(width_in, width_out, 1, stride, bias=False)
+            # every stride-th pixel, then 1x1: the same map as a strided 1x1 convolution, whose backward pass on the CPU
+            # writes outside its memory in torch 2.13 when there are few channels
+            mix = nn.Conv2d(width_in, width_out, 1, bias=False)
+            self.shortcut = nn.Sequential(nn.MaxPool2d(1, stride), mix)
         nn.init.zeros_(self.second_norm.weight)  # the block starts as its shortcut
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,6 +1,8 @@
 import pytest
 import torch
+from torch.nn import functional
 
+from lib.models import cnn
 from lib.models.cnn import small_cnn
 
 
@@ -64,3 +66,10 @@ def test_every_weight_is_reached_by_the_gradient() -> None:
 def test_sizes_below_one_are_refused(arguments: tuple[int, int, int]) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         small_cnn(arguments[0], arguments[1], width=arguments[2])
+
+
+def test_a_shortcut_is_a_strided_one_by_one_convolution():
+    block = cnn.Block(3, 6, stride=2)
+    images = torch.rand(2, 3, 9, 8)
+    strided = functional.conv2d(images, block.shortcut[1].weight, stride=2)
+    torch.testing.assert_close(block.shortcut(images), strided, atol=1e-6, rtol=1e-5)  # order of summation only

@@ -1,0 +1,1 @@
+"""What hiding cost: probes, curves, stability, fairness; one value per sample, with the protocol that made it."""
