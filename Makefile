@@ -1,7 +1,8 @@
 # Every recipe is one call of `python -m lib.…`; without make, call it yourself (python -m lib.reproduce --help).
 # ENV=active uses the environment that is active; otherwise .venv is made from requirements.lock.
+# -P: an egg-info in this folder does not count as an environment that holds the package.
 ENV ?= auto
-HELD := $(shell python -c "import importlib.metadata as m; m.distribution('blindspot')" 2>/dev/null && echo yes)
+HELD := $(shell python -P -c "import importlib.metadata as m; m.distribution('blindspot')" 2>/dev/null && echo yes)
 ifeq ($(filter active,$(ENV))$(HELD),)
 PY := .venv/bin/python
 READY := .venv/.ready
