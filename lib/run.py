@@ -31,6 +31,7 @@ from torch import Tensor
 
 from lib import claims as verdicts
 from lib import experiments, plots, trained
+from lib.data.registry import TWIN
 from lib.stats import Estimate
 
 Item = TypeVar("Item")
@@ -277,6 +278,10 @@ class Run:
         return pd.DataFrame(records, columns=columns)
 
     def _untested(self) -> str:
+        """Why no claim of this run may get a verdict; empty when they may."""
+        twins = [name for name in self.datasets if name.endswith(TWIN)]
+        if self.profile != "smoke" and twins:
+            return f"{twins[0]} has the shape of the data, not its content: get the data itself for a verdict"
         return SMOKE_REASON if self.profile == "smoke" else ""
 
     def _receipt(self) -> dict[str, Any]:

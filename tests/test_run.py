@@ -101,6 +101,17 @@ def test_smoke_never_gives_a_verdict(opened):
     assert opened.finish()["verdict"].tolist() == ["untested"]
 
 
+def test_a_synthetic_stand_in_never_gives_a_verdict(tmp_path, monkeypatch):
+    folder = project(tmp_path, BLOCK.replace('["digits"]', '["digits-twin"]'), CELL)
+    monkeypatch.setenv("BLINDSPOT_ROOT", str(folder))
+    monkeypatch.setenv("BLINDSPOT_PROFILE", "cpu")
+    held = run.open("demo/01", VALUES)
+    held.claim("it-does", stats.paired([3.0, 3.1, 2.9, 3.2, 3.0]))
+    row = held.finish().iloc[0]
+    assert row["verdict"] == "untested"
+    assert row["reason"].startswith("digits-twin has the shape of the data, not its content")
+
+
 def test_claims_are_declared_filled_and_made_by_their_rule(opened):
     with pytest.raises(DeclarationError, match="'it-dose' is not declared; did you mean it-does"):
         opened.claim("it-dose", stats.paired([1.0] * 5))

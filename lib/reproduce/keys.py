@@ -1,8 +1,9 @@
 """The key of a run: a hash of everything its results depend on, kept component by component so that it can say why.
 
 A key covers the code cells (as syntax trees: a comment or a markdown edit changes nothing), the effective parameters,
-the import closure in ``lib``, the sums of the declared data that are at hand, ``requirements.lock`` and the key's own
-version. The git revision, the host, timings and the attempt belong to the receipt, not to the key.
+the import closure in ``lib``, what decides each claim, the sums of the declared data that are at hand,
+``requirements.lock`` and the key's own version. The words of a claim count as little as a comment: pages take them from
+the declaration. The git revision, the host, timings and the attempt belong to the receipt, not to the key.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from lib import experiments
+from lib.claims import Claim
 from lib.closure import Library, canonical, code_hash
 from lib.experiments import Experiment
 
-VERSION = 1
+VERSION = 2
 LOCK = "requirements.lock"
 Components = dict[str, Any]
 
@@ -107,7 +109,7 @@ def components(
     Returns
     -------
     dict
-        ``version, cells, parameters, modules, data, lock``, all plain JSON.
+        ``version, cells, parameters, modules, claims, data, lock``, all plain JSON.
     """
     registry = importlib.import_module("lib.data")
     lock = root / LOCK
@@ -116,9 +118,15 @@ def components(
         "cells": cell_hashes(experiment.notebook),
         "parameters": dict(parameters),
         "modules": modules.closure(source for _, source, _ in code_cells(experiment.notebook)),
+        "claims": {name: _decides(claim) for name, claim in experiment.claims.items()},
         "data": {name: dict(registry.sums(name)) for name in data_at_hand(experiment, profile)},
         "lock": hashlib.sha256(lock.read_bytes()).hexdigest() if lock.exists() else "",
     }
+
+
+def _decides(claim: Claim) -> str:
+    """What of a declaration decides the verdict, on one line."""
+    return f"{claim.expected} by {claim.smallest_effect:g}, {claim.rule}"
 
 
 def digest(parts: Components) -> str:
@@ -132,7 +140,7 @@ def changes(old: Components, new: Components) -> list[str]:
 
     Examples
     --------
-    >>> base = {"version": 1, "cells": [], "modules": {"lib": "a"}, "data": {}, "lock": "x"}
+    >>> base = {"version": 1, "cells": [], "modules": {"lib": "a"}, "claims": {}, "data": {}, "lock": "x"}
     >>> changes({**base, "parameters": {"n": 1}}, {**base, "parameters": {"n": 2}, "lock": "y"})
     ['parameter n: 1 -> 2', 'requirements.lock changed']
     """
@@ -140,6 +148,10 @@ def changes(old: Components, new: Components) -> list[str]:
     found += [
         f"parameter {name}: {_shown(old.get('parameters', {}), name)} -> {_shown(new['parameters'], name)}"
         for name in _differing(old.get("parameters", {}), new["parameters"])
+    ]
+    found += [
+        f"claim {name}: {_shown(old.get('claims', {}), name)} -> {_shown(new['claims'], name)}"
+        for name in _differing(old.get("claims", {}), new["claims"])
     ]
     for kind, label in (("modules", "module"), ("data", "data")):
         before, after = old.get(kind, {}), new[kind]

@@ -77,8 +77,15 @@ def reports(root: Path) -> list[Report]:
                 claims = json.loads((folder / "claims.json").read_text(encoding="utf-8"))
             except (FileNotFoundError, json.JSONDecodeError):
                 continue
-            found.append(Report(experiment, profile, folder, receipt, claims, _figures(folder)))
+            worded = [{**claim, **_words(experiment, claim["id"])} for claim in claims]
+            found.append(Report(experiment, profile, folder, receipt, worded, _figures(folder)))
     return found
+
+
+def _words(experiment: experiments.Experiment, name: str) -> dict[str, str]:
+    """How the declaration words a claim now: better words rerun nothing."""
+    claim = experiment.claims.get(name)
+    return {"statement": claim.says, "where": claim.where, "quantity": claim.quantity} if claim else {}
 
 
 def _figures(folder: Path) -> dict[str, dict[str, Any]]:
@@ -143,7 +150,8 @@ def markdown(found: list[Report], *, site: str, link: str) -> str:
         The path from the file to ``reports``, with a slash at the end unless empty.
     """
     tally = ", ".join(f"{amount} {name}" for name, amount in count(found).items() if amount)
-    lines = [f"{sum(count(found).values())} claims: {tally or 'none yet'}. {site}", ""]
+    total = sum(count(found).values())
+    lines = [f"{total} claim{'s' * (total != 1)}: {tally or 'none yet'}. {site}", ""]
     lines += ["| | claim | our estimate [95 % interval] | profile, data, cost |", "|---|---|---|---|"]
     for report in found:
         experiment = report.experiment

@@ -18,7 +18,7 @@ from lib.reproduce import ledger, pages
 
 ROOT = Path(__file__).resolve().parents[2]
 PROSE = "# Does it?\n\nA card with a [link](https://example.org) and `code`.\n"
-COMPONENTS = {"version": 1, "cells": [], "modules": {}, "data": {}, "lock": "x", "parameters": {}}
+COMPONENTS = {"version": 1, "cells": [], "modules": {}, "claims": {}, "data": {}, "lock": "x", "parameters": {}}
 SOURCE = 'run.figure("two-points", fig, data=table, alt="…", caption="…")'
 
 
@@ -60,7 +60,7 @@ def published(tmp_path, monkeypatch):
 def test_the_ledger_is_generated(published):
     pages.build(published)
     text = (published / "reports" / "README.md").read_text()
-    assert "1 claims: 1 supported" in text
+    assert "1 claim: 1 supported" in text
     assert "It does." in text
     assert re.search(r"3\.04 \[2\.90, 3\.18\] points", text)
     readme = (published / "README.md").read_text()
@@ -68,6 +68,14 @@ def test_the_ledger_is_generated(published):
     assert readme.rstrip().endswith("after")
     assert "old" not in readme
     assert "✔ 1 supported" in readme
+
+
+def test_better_words_for_a_claim_are_rendered_without_a_run(published):
+    declared = next(published.glob("notebooks/*/experiments.toml"))
+    declared.write_text(declared.read_text().replace('"It does."', '"It certainly does."'))
+    pages.build(published)
+    assert "It certainly does." in (published / "reports" / "README.md").read_text()
+    assert "It certainly does." in (published / "reports" / "site" / "demo" / "01-cpu.html").read_text()
 
 
 def test_building_twice_changes_nothing(published):

@@ -159,6 +159,25 @@ def test_notebook_edits(mini: Mini, library: Path) -> None:
     assert keys.changes(smoke, parts_of(mini, library)) == ["code cell cell-1 changed"]
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ('says = "It does."', 'says = "It does, in other words."', []),
+        ("smallest_effect = 1.0", "smallest_effect = 2.0", ['claim it-does: "> 0 by 1, paired" -> "> 0 by 2, paired"']),
+        ('"> 0"', '"< 0"', ['claim it-does: "> 0 by 1, paired" -> "< 0 by 1, paired"']),
+    ],
+)
+def test_what_decides_a_claim_is_part_of_the_key_and_its_words_are_not(
+    mini: Mini, library: Path, old: str, new: str, found: list[str]
+) -> None:
+    mini.add("01", FINISH)
+    before, declared = parts_of(mini, library), mini.family / "experiments.toml"
+    declared.write_text(declared.read_text().replace(old, new))
+    after = parts_of(mini, library)
+    assert keys.changes(before, after) == found
+    assert (keys.digest(before) == keys.digest(after)) is (not found)
+
+
 def test_lock_and_data_are_part_of_the_key(mini: Mini, library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from lib import data
 
