@@ -4,6 +4,10 @@ The import closure is static: every ``import`` of the code cells and, transitive
 inside functions too, together with the ``__init__`` of every package on the way. A dynamic import with a literal name
 is followed; one whose name is computed cannot be, so it brings in the whole of ``lib``.
 
+A *facade* is an ``__init__`` that only hands on names of other modules. It counts name by name: who writes
+``masks.random`` depends on the module that defines ``random``, not on every mask there is, so that a new mask reruns
+nothing. Where a facade is used in another way than ``facade.name``, all of it counts.
+
 A module's hash is taken over its syntax tree without comments, docstrings and layout: explaining a mask better reruns
 nothing, changing it reruns what imports it. The tree is written in an own canonical form rather than by ``ast.dump``,
 whose text differs between Python versions.
@@ -19,6 +23,7 @@ from functools import cached_property
 from pathlib import Path
 
 PACKAGE = "lib"
+Origin = tuple[str, str]  # a module and a name in it
 DYNAMIC = ("import_module", "__import__")
 
 
@@ -113,7 +118,7 @@ class Library:
         return self._hashes[name]
 
     def reaches(self, name: str) -> frozenset[str]:
-        """The modules that one module imports itself."""
+        """The modules that one module depends on itself."""
         if name not in self._reaches:
             module = self.modules[name]
             base = name if module.package else name.rpartition(".")[0]
@@ -121,12 +126,12 @@ class Library:
         return self._reaches[name]
 
     def imports(self, source: str, base: str = "") -> frozenset[str]:
-        """The library's modules that a piece of code names, with the packages they lie in.
+        """The library's modules that a piece of code depends on.
 
         Parameters
         ----------
         source : str
-            Python; text that does not parse names nothing.
+            Python; text that does not parse depends on nothing.
         base : str
             The package against which relative imports are read.
         """
@@ -134,13 +139,59 @@ class Library:
             tree = ast.parse(source)
         except SyntaxError:
             return frozenset()
-        named = {part for name in _names(tree, base) for part in _prefixes(name)}
-        if None in list(_dynamic(tree)):
+        dynamic = list(_dynamic(tree))
+        if None in dynamic:
             return frozenset(self.modules)
-        return frozenset(named & set(self.modules))
+        found = {module for name in dynamic if name is not None for module in self.resolve(name)}
+        rooms: dict[str, str] = {}  # names in this code that stand for a facade
+        for origin, name, bound in _imported(tree, base):
+            taken = f"{origin}.{name}" if name else origin
+            handed_on = name in self.facades.get(origin, {})
+            if taken in self.facades and not handed_on:
+                rooms |= {bound: taken} if bound else {}
+            else:
+                found |= self.resolve(origin, name) if name else self.resolve(origin)
+        for head, *attributes in _chains(tree):
+            if head in rooms:
+                found |= self.resolve(rooms[head], *attributes)
+            elif head == PACKAGE and attributes:
+                found |= self.resolve(PACKAGE, *attributes)
+        return frozenset(found)
+
+    @cached_property
+    def facades(self) -> dict[str, dict[str, tuple[Origin, ...]]]:
+        """What each facade hands on, by the name it gives it."""
+        found = {}
+        for name, module in self.modules.items():
+            if module.package:
+                handed_on = _facade(ast.parse(module.path.read_text(encoding="utf-8")), name)
+                if handed_on is not None:
+                    found[name] = handed_on
+        return found
+
+    def resolve(self, module: str, *attributes: str) -> set[str]:
+        """The modules behind ``module.attribute…``: the one that defines it and those on the way that are no facades.
+
+        Examples
+        --------
+        >>> here = Library(Path(__file__).resolve().parent)
+        >>> sorted(here.resolve("lib", "masks", "random"))
+        ['lib', 'lib.masks.tokens']
+        """
+        if module not in self.modules:
+            return set()
+        above = module.rpartition(".")[0]
+        found = {above} & (set(self.modules) - set(self.facades))
+        found |= self.resolve(above) if found else set()
+        handed_on, first = self.facades.get(module), attributes[0] if attributes else ""
+        if handed_on is not None and first in handed_on:
+            return found.union(*(self.resolve(origin, name, *attributes[1:]) for origin, name in handed_on[first]))
+        inside = f"{module}.{first}" in self.modules
+        found |= self.resolve(f"{module}.{first}", *attributes[1:]) if inside else set()
+        return found if inside and handed_on is not None else found | {module}
 
     def closure(self, sources: Iterable[str]) -> dict[str, str]:
-        """The transitive closure of some code, as hashes by module name, sorted.
+        """The transitive closure of the pieces of one program, as hashes by module name, sorted.
 
         Examples
         --------
@@ -148,7 +199,7 @@ class Library:
         >>> list(here.closure(["from lib import closure"]))
         ['lib', 'lib.closure']
         """
-        todo = {name for source in sources for name in self.imports(source)}
+        todo = set(self.imports("\n".join(filter(_parses, sources))))
         seen: set[str] = set()
         while todo:
             name = todo.pop()
@@ -157,20 +208,43 @@ class Library:
         return {name: self.hash(name) for name in sorted(seen)}
 
 
-def _names(tree: ast.AST, base: str) -> Iterator[str]:
-    """Dotted names that a tree may load: imports, ``lib.a.b`` attribute chains, literal dynamic imports."""
+def _parses(source: str) -> bool:
+    try:
+        ast.parse(source)
+    except SyntaxError:
+        return False
+    return True
+
+
+def _imported(tree: ast.AST, base: str) -> Iterator[tuple[str, str, str]]:
+    """``(module, name taken from it, name it is bound to)`` of every import; empty where there is none."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from ((alias.name, "", alias.asname or "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            package = _absolute(node, base)
-            yield package
-            yield from (f"{package}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Attribute):
-            chain = _chain(node)
-            if chain.split(".")[0] == PACKAGE:
-                yield chain
-    yield from (name for name in _dynamic(tree) if name is not None)
+            origin = _absolute(node, base)
+            yield from ((origin, alias.name, alias.asname or alias.name) for alias in node.names)
+
+
+def _facade(tree: ast.Module, package: str) -> dict[str, tuple[Origin, ...]] | None:
+    """What an ``__init__`` hands on; None where it does anything of its own."""
+    handed_on: dict[str, tuple[Origin, ...]] = {}
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.module != "__future__":
+            origin = _absolute(node, package)
+            if origin.split(".")[0] != PACKAGE or any(alias.asname or alias.name == "*" for alias in node.names):
+                return None
+            if origin != package:  # its own modules are found by their names
+                handed_on |= {alias.name: ((origin, alias.name),) for alias in node.names}
+        elif isinstance(node, ast.Assign):
+            names = [target.id for target in node.targets if isinstance(target, ast.Name)]
+            items = [item.id if isinstance(item, ast.Name) else "" for item in getattr(node.value, "elts", [""])]
+            if names != ["__all__"] and (len(names) != 1 or not set(items) <= set(handed_on)):
+                return None
+            handed_on[names[0]] = tuple(origin for item in items for origin in handed_on.get(item, ()))
+        elif not _is_text(node) and not isinstance(node, ast.ImportFrom):
+            return None
+    return handed_on
 
 
 def _absolute(node: ast.ImportFrom, base: str) -> str:
@@ -181,13 +255,18 @@ def _absolute(node: ast.ImportFrom, base: str) -> str:
     return f"{package}.{node.module}" if node.module else package
 
 
-def _chain(node: ast.expr) -> str:
-    """``a.b.c`` of an attribute chain on a plain name, else an empty text."""
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else ""
+def _chains(tree: ast.AST) -> Iterator[list[str]]:
+    """Every name a tree mentions, with the attributes taken from it: ``[x]``, ``[x, y, z]``; the longest only."""
+    inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    for node in ast.walk(tree):
+        if id(node) not in inner and isinstance(node, (ast.Name, ast.Attribute)):
+            parts: list[str] = []
+            here: ast.expr = node
+            while isinstance(here, ast.Attribute):
+                parts.append(here.attr)
+                here = here.value
+            if isinstance(here, ast.Name):
+                yield [here.id, *reversed(parts)]
 
 
 def _dynamic(tree: ast.AST) -> Iterator[str | None]:
@@ -199,8 +278,3 @@ def _dynamic(tree: ast.AST) -> Iterator[str | None]:
         if called in DYNAMIC:
             name = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
             yield name if isinstance(name, str) else None
-
-
-def _prefixes(name: str) -> Iterator[str]:
-    parts = name.split(".")
-    return (".".join(parts[: end + 1]) for end in range(len(parts)))

@@ -31,6 +31,7 @@ from torch import Tensor
 
 from lib import claims as verdicts
 from lib import experiments, plots, trained
+from lib.data.fetch import available
 from lib.data.registry import TWIN
 from lib.stats import Estimate
 
@@ -102,9 +103,7 @@ def _datasets(spec: experiments.Experiment, profile: str, context: Mapping[str, 
         return tuple(context["datasets"])
     if profile == "smoke":
         return spec.data[-1:]
-    from lib import data
-
-    return tuple(name for name in spec.data[:-1] if data.available(name)) or spec.data[-1:]
+    return tuple(name for name in spec.data[:-1] if available(name)) or spec.data[-1:]
 
 
 def _settle(run: Run) -> None:

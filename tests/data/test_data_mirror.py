@@ -86,4 +86,4 @@ def test_films(id):
 
 def test_a_file_of_the_mirror_is_used_in_place():
     need("colon")
-    assert str(fetch("colon")).startswith(os.path.realpath(os.environ["DATA_MIRROR"]))
+    assert os.path.realpath(fetch("colon")).startswith(os.path.realpath(os.environ["DATA_MIRROR"]))

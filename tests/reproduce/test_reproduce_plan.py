@@ -90,13 +90,46 @@ def library(tmp_path: Path) -> Path:
     )
     (folder / "room" / "d.py").write_text("def deep():\n    return 1\n")
     (folder / "b.py").write_text("x = 1\n")
-    (folder / "c.py").write_text("x = 1\n")
+    (folder / "c.py").write_text("def x():\n    return 1\n")
     return folder
 
 
 def test_the_closure_follows_functions_packages_and_relative_imports(library: Path) -> None:
     found = Library(library).closure(["from lib.room import a"])
-    assert list(found) == ["lib", "lib.b", "lib.room", "lib.room.a", "lib.room.d"]
+    assert list(found) == ["lib.b", "lib.room.a"]
+    (library / "room" / "__init__.py").write_text("from .d import deep\n\nready = deep()\n")
+    found = Library(library).closure(["from lib.room import a"])
+    assert list(found) == ["lib.b", "lib.room", "lib.room.a", "lib.room.d"], "an __init__ that does something counts"
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["from lib import room", "room.deep()"], ["lib.room.d"]),
+        (["from lib.room import deep"], ["lib.room.d"]),
+        (["import lib.room as r\nr.a.f()"], ["lib.b", "lib.room.a"]),
+        (["import lib.room", "lib.room.deep()"], ["lib.room.d"]),
+        (["from lib import room", "for x in room.BOTH:\n    x()"], ["lib.c", "lib.room.d"]),
+        (["from lib import room", "%magic", "use(room)"], ["lib.c", "lib.room", "lib.room.d"]),
+        (["from lib.room import *"], ["lib.c", "lib.room", "lib.room.d"]),
+        (["from lib import room", "room.nowhere"], ["lib.c", "lib.room", "lib.room.d"]),
+        (["from lib import room"], []),
+    ],
+)
+def test_a_facade_counts_name_by_name(library: Path, cells: list[str], expected: list[str]) -> None:
+    hands_on = "from lib.c import x\nfrom .d import deep\n\nBOTH = (x, deep)\n__all__ = ['BOTH', 'deep', 'x']\n"
+    (library / "room" / "__init__.py").write_text(f'"""A room."""\n\n{hands_on}')
+    assert list(Library(library).closure(cells)) == expected
+
+
+def test_a_renamed_export_is_no_facade(library: Path) -> None:
+    (library / "room" / "__init__.py").write_text("from .d import deep as shallow\n")
+    assert list(Library(library).closure(["from lib.room import a"])) == [
+        "lib.b",
+        "lib.room",
+        "lib.room.a",
+        "lib.room.d",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +137,7 @@ def test_the_closure_follows_functions_packages_and_relative_imports(library: Pa
     ["import lib.b as other", "def f():\n    import lib.b", "import importlib\nimportlib.import_module('lib.b')"],
 )
 def test_every_way_to_name_a_module_counts(library: Path, source: str) -> None:
-    assert list(Library(library).closure([source])) == ["lib", "lib.b"]
+    assert list(Library(library).closure([source])) == ["lib.b"]
 
 
 def test_a_computed_import_brings_in_the_whole_library(library: Path) -> None:
