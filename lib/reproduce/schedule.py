@@ -7,6 +7,7 @@ that two runners never share one.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Protocol
@@ -17,7 +18,7 @@ from lib.reproduce.execute import Job, Outcome, execute
 CPU, GPU = "CPU", "GPU"
 WORKER_DEATHS = 2  # a job whose workers died more often than this is given up
 WAIT_S = 60
-QUIET = {"DASK_LOGGING__DISTRIBUTED": "error"}
+QUIET = logging.ERROR  # the live table says what happens; of Dask, errors only
 
 
 class Executor(Protocol):
@@ -107,12 +108,12 @@ def local(cpu_slots: int, gpu_slots: int) -> Dask:
         number: {
             "cls": Nanny,
             # memory_limit counts the worker, not the notebook's process: the notebook's is planned for instead
-            "options": {"nthreads": 1, "memory_limit": 0, "resources": {kind: 1}, "env": QUIET},
+            "options": {"nthreads": 1, "memory_limit": 0, "resources": {kind: 1}, "silence_logs": QUIET},
         }
         for number, kind in enumerate(wanted)
     }
     scheduler = {"cls": Scheduler, "options": {"dashboard": False, "host": "127.0.0.1", "port": 0}}
-    cluster = SpecCluster(workers=workers, scheduler=scheduler, silence_logs=40)
+    cluster = SpecCluster(workers=workers, scheduler=scheduler, silence_logs=QUIET)
     client = Client(cluster)
     client.wait_for_workers(len(wanted), timeout=WAIT_S)
     return Dask(client, cluster)
@@ -143,6 +144,7 @@ def address(where: str) -> Dask:
 
 
 def _settings(dask: Any) -> None:
+    logging.getLogger("distributed").setLevel(QUIET)
     dask.config.set({"distributed.scheduler.allowed-failures": WORKER_DEATHS, "distributed.worker.daemon": False})
     dask.config.set({"distributed.scheduler.worker-saturation": 1.0})
 
