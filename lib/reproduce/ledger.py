@@ -193,6 +193,11 @@ def _excerpt(found: list[Report]) -> str:
         lines.append(
             f"| {page} | {experiment.cite or experiment.paper} | {came} | {report.profile}, {cost(report.seconds)} |"
         )
+    known = [report for report in found if math.isfinite(report.seconds)]
+    for profile in sorted({report.profile for report in known}):
+        seconds = [report.seconds for report in known if report.profile == profile]
+        text = f"`make reproduce PROFILE={profile}`: {len(seconds)} notebooks, {cost(sum(seconds))} one after another"
+        lines += ["", f"{text}; two run at once on two cores." if profile == "cpu" else f"{text}."]
     return "\n".join(lines) + "\n"
 
 
