@@ -110,7 +110,7 @@ class LineCNN(nn.Module):
     """Two strided convolutions and a linear layer above line maps, for one yes-or-no question.
 
     The last maps are flattened, not pooled: a finding that is a thin rim is known by its place, and a head that pools
-    over the film does not leave chance with a few hundred films (seen on pilot films).
+    over the film does not leave chance with a few hundred films.
 
     Parameters
     ----------
@@ -178,7 +178,7 @@ class LineCNN(nn.Module):
         if not len(maps):
             raise ValueError("maps must have at least one row, got 0; pass the maps of the training films")
         self.mean.copy_(maps.mean((0, 2, 3)).view(-1, 1, 1))
-        self.std.copy_(maps.std((0, 2, 3)).clamp_min(1e-6).view(-1, 1, 1))
+        self.std.copy_(maps.std((0, 2, 3), correction=0).clamp_min(1e-6).view(-1, 1, 1))
         return self
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -189,5 +189,6 @@ class LineCNN(nn.Module):
 
     def _check(self, maps: Tensor) -> None:
         if maps.shape[1:] != self.shape:
-            raise ValueError(f"maps must be (n, {', '.join(map(str, self.shape))}), got {tuple(maps.shape)}; "
-                             "make the model with the channels and grid of the maps")  # fmt: skip
+            expected = ", ".join(str(side) for side in ("n", *self.shape))
+            hint = "make the model with the channels and grid of the maps"
+            raise ValueError(f"maps must be ({expected}), got {tuple(maps.shape)}; {hint}")
