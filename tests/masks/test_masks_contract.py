@@ -106,3 +106,8 @@ def test_hidden_count_follows_python_rounding():
 def test_grid_size_reads_both_forms():
     assert contract.grid_size(3) == (3, 3)
     assert contract.grid_size((2, 5)) == (2, 5)
+
+
+def test_every_name_handed_on_exists():
+    assert len(set(masks.__all__)) == len(masks.__all__)
+    assert [name for name in masks.__all__ if not hasattr(masks, name)] == []
