@@ -18,6 +18,11 @@ from lib.reproduce.execute import Job, Outcome, execute
 CPU, GPU = "CPU", "GPU"
 WORKER_DEATHS = 2  # a job whose workers died more often than this is given up
 WAIT_S = 60
+CALM = {  # one notebook takes minutes: Dask's sampling profiler and ticks, many a second, would cost a core's tenth
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "10s",
+}
 QUIET = logging.ERROR  # the live table says what happens; of Dask, errors only
 
 
@@ -146,7 +151,7 @@ def address(where: str) -> Dask:
 def _settings(dask: Any) -> None:
     logging.getLogger("distributed").setLevel(QUIET)
     dask.config.set({"distributed.scheduler.allowed-failures": WORKER_DEATHS, "distributed.worker.daemon": False})
-    dask.config.set({"distributed.scheduler.worker-saturation": 1.0})
+    dask.config.set({"distributed.scheduler.worker-saturation": 1.0, **CALM})
 
 
 def choose(scheduler: str, jobs: list[Job], slots: int) -> Executor:
