@@ -94,14 +94,46 @@ def linear(
         Lengths or widths that do not fit, or a test label that was never trained.
     """
     _check(features, labels, test_features, test_labels)
+    logits = logistic(
+        features, labels, test_features, classes=int(labels.max()) + 1, penalty=penalty, iterations=iterations
+    )
+    protocol = f"logistic regression on {len(features)} standardised rows, penalty {penalty:g}"
+    return Probe(logits.argmax(dim=1) == test_labels, protocol)
+
+
+def logistic(
+    features: Tensor,
+    labels: Tensor,
+    test_features: Tensor,
+    *,
+    classes: int,
+    penalty: float = 1e-3,
+    iterations: int = 200,
+) -> Tensor:
+    """Fit the classifier of `linear` and say what it thinks of other rows.
+
+    Parameters
+    ----------
+    features, test_features : Tensor (n, d), (m, d)
+    labels : int64 Tensor (n,), or float Tensor (n, classes)
+        Classes 0, 1, …; or shares of the classes, which add up to 1 in each row.
+    classes : int
+    penalty, iterations
+        As in `linear`.
+
+    Returns
+    -------
+    Tensor (m, classes), float64
+        Logits of the test rows.
+    """
     x, test = standardised(features, test_features)
     covariance = x.T @ x / len(x)
     values, axes = torch.linalg.eigh(covariance)
     known = values > values.max() * 1e-9
     turn = axes[:, known] / values[known].sqrt()  # (d, rank): the features decorrelated, for a well-conditioned fit
-    weights = _logistic(x @ turn, labels, int(labels.max()) + 1, penalty=penalty, iterations=iterations)
-    predicted = _logits(test @ turn, weights).argmax(dim=1)
-    return Probe(predicted == test_labels, f"logistic regression on {len(x)} standardised rows, penalty {penalty:g}")
+    goal = labels.to(x.dtype) if labels.is_floating_point() else labels
+    weights = _minimum(x @ turn, goal, classes, penalty=penalty, iterations=iterations)
+    return _logits(test @ turn, weights)
 
 
 def knn(
@@ -204,7 +236,7 @@ def _logits(x: Tensor, weights: Tensor) -> Tensor:
     return x @ weights[:-1] + weights[-1]  # the last row is the intercept
 
 
-def _logistic(x: Tensor, labels: Tensor, classes: int, *, penalty: float, iterations: int) -> Tensor:
+def _minimum(x: Tensor, labels: Tensor, classes: int, *, penalty: float, iterations: int) -> Tensor:
     """Minimise mean cross-entropy plus penalty by L-BFGS; returns (d + 1, classes), the intercept unpenalised."""
     weights = torch.zeros(x.shape[1] + 1, classes, dtype=x.dtype, device=x.device, requires_grad=True)
     search = torch.optim.LBFGS(

@@ -17,50 +17,19 @@ import math
 import torch
 from torch import Tensor, nn
 
+from lib.models.targets import (
+    CENTRE,
+    NORM_EPS,
+    SCALE,
+    Target,
+    centred,
+    images_from,
+    normalised_pixels,
+    patches,
+    pixels,
+    target_size,
+)
 from lib.models.timm_parts import vit_block
-
-CENTRE, SCALE = 0.5, 0.25
-NORM_EPS = 1e-6  # added to a patch's variance, as in the paper's public code
-
-
-def patches(images: Tensor, patch: int) -> Tensor:
-    """Cut images (n, c, h, w) into square patches of side ``patch``, row by row.
-
-    Returns
-    -------
-    Tensor (n, tokens, patch * patch * c)
-        Pixels of a patch row by row, channels last.
-
-    Raises
-    ------
-    ValueError
-        The side does not divide the image.
-    """
-    n, c, h, w = images.shape
-    if h % patch or w % patch:
-        raise ValueError(f"patch must divide the image, got {patch} px for {h} x {w} px; crop or resize the images")
-    cut = images.reshape(n, c, h // patch, patch, w // patch, patch)
-    return cut.permute(0, 2, 4, 3, 5, 1).reshape(n, -1, patch * patch * c)
-
-
-def images_from(tokens: Tensor, patch: int, *, grid: tuple[int, int]) -> Tensor:
-    """Put patches back into images: the inverse of `patches`.
-
-    Parameters
-    ----------
-    tokens : Tensor (n, tokens, patch * patch * c)
-    patch : int
-        Side in pixels.
-    grid : (int, int)
-        Patches along height and width.
-
-    Returns
-    -------
-    Tensor (n, c, h, w)
-    """
-    rows, columns = grid
-    cut = tokens.reshape(len(tokens), rows, columns, patch, patch, -1)
-    return cut.permute(0, 5, 1, 3, 2, 4).reshape(len(tokens), -1, rows * patch, columns * patch)
 
 
 def shown(images: Tensor, hidden: Tensor, patch: int) -> Tensor:
@@ -96,19 +65,8 @@ def positions(grid: tuple[int, int], width: int) -> Tensor:
     return torch.cat([wave for angle in angles for wave in (angle.sin(), angle.cos())], dim=1).float()
 
 
-def centred(images: Tensor) -> Tensor:
-    """Bring pixels from [0, 1] to [-2, 2], about what ImageNet's mean and deviation do in the paper's public code."""
-    return (images - CENTRE) / SCALE
-
-
-def normalised(tokens: Tensor) -> Tensor:
-    """Standardise every patch by its own mean and (unbiased) variance; shape (n, tokens, pixels) is kept."""
-    variance, mean = torch.var_mean(tokens, dim=-1, keepdim=True)
-    return (tokens - mean) / (variance + NORM_EPS).sqrt()
-
-
-class MAE(nn.Module):
-    """Masked autoencoder on timm's transformer blocks.
+class MaskedModel(nn.Module):
+    """What masked models share: patches become tokens, blocks look at them, and hidden ones have targets.
 
     Parameters
     ----------
@@ -116,6 +74,79 @@ class MAE(nn.Module):
         Side of the images in px, their channels, side of a patch in px.
     width, depth, heads : int
         Token dimension, blocks and attention heads of the encoder.
+    target : callable
+        ``(images, patch) -> (n, tokens, d)``, see `lib.models.targets`.
+
+    Raises
+    ------
+    ValueError
+        Sizes that do not divide each other.
+    """
+
+    def __init__(
+        self, size: int, *, channels: int, patch: int, width: int, depth: int, heads: int, target: Target
+    ) -> None:
+        super().__init__()
+        if size % patch:
+            raise ValueError(
+                f"patch must divide size, got {patch} px and {size} px; 28 px images take a patch of 4 or 7"
+            )
+        self.patch, self.width, self.heads, self.channels, self.target = patch, width, heads, channels, target
+        self.grid = (size // patch, size // patch)
+        self.embed = nn.Linear(patch * patch * channels, width)
+        self.blocks = nn.ModuleList(vit_block(width, heads) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+        self.register_buffer("places", positions(self.grid, width), persistent=False)
+        self.places: Tensor
+
+    @property
+    def tokens(self) -> int:
+        """Patches in one image."""
+        return self.grid[0] * self.grid[1]
+
+    def encode_tokens(self, images: Tensor) -> Tensor:
+        """Features of every patch of whole images, nothing hidden: float (n, tokens, width)."""
+        return encoded(self, self.embed(patches(centred(images), self.patch)) + self.places)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Features of whole images, nothing hidden: float (n, width), the mean over patch tokens."""
+        return self.encode_tokens(images).mean(dim=1)
+
+    def targets(self, images: Tensor) -> Tensor:
+        """What `forward` should predict: (n, tokens, d), by the model's target."""
+        return self.target(images, self.patch)
+
+    def reconstruct(self, images: Tensor, hidden: Tensor) -> Tensor:
+        """Images (n, c, h, w) whose hidden patches are predictions; standardised ones borrow the true mean, scale."""
+        if self.target not in (pixels, normalised_pixels):
+            raise ValueError("target must be pixels, standardised or not, to be painted; train a model that has them")
+        cut, filled = patches(centred(images), self.patch), self(images, hidden)
+        if self.target is normalised_pixels:
+            variance, mean = torch.var_mean(cut, dim=-1, keepdim=True)
+            filled = filled * (variance + NORM_EPS).sqrt() + mean
+        painted = torch.where(hidden.unsqueeze(-1), filled, cut) * SCALE + CENTRE
+        return images_from(painted, self.patch, grid=self.grid)
+
+    def outputs(self, target: Target) -> int:
+        """Numbers that a head must have to predict ``target`` for one patch."""
+        return target_size(target, self.patch, channels=self.channels, grid=self.grid)
+
+    def check(self, images: Tensor, hidden: Tensor) -> None:
+        """Raise a ValueError when the mask has another shape or type than these images need."""
+        if hidden.shape != (len(images), self.tokens) or hidden.dtype != torch.bool:
+            raise ValueError(
+                f"hidden must be bool ({len(images)}, {self.tokens}), got {hidden.dtype} {tuple(hidden.shape)}; "
+                f"draw it for the grid {self.grid}"
+            )
+
+
+class MAE(MaskedModel):
+    """Masked autoencoder on timm's transformer blocks.
+
+    Parameters
+    ----------
+    size, channels, patch, width, depth, heads : int
+        As in `MaskedModel`.
     decoder_width, decoder_depth, decoder_heads : int
         The same of the decoder.
     norm_targets : bool
@@ -144,33 +175,26 @@ class MAE(nn.Module):
         norm_targets: bool = True,
         generator: torch.Generator | None = None,
     ) -> None:
-        super().__init__()
-        if size % patch:
-            raise ValueError(
-                f"patch must divide size, got {patch} px and {size} px; 28 px images take a patch of 4 or 7"
-            )
-        self.patch, self.norm_targets, self.width = patch, norm_targets, width
-        self.grid = (size // patch, size // patch)
-        pixels = patch * patch * channels
-        self.embed = nn.Linear(pixels, width)
-        self.blocks = nn.ModuleList(vit_block(width, heads) for _ in range(depth))
-        self.norm = nn.LayerNorm(width)
+        super().__init__(
+            size, channels=channels, patch=patch, width=width, depth=depth, heads=heads,
+            target=normalised_pixels if norm_targets else pixels,
+        )  # fmt: skip
         self.decoder_embed = nn.Linear(width, decoder_width)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, decoder_width))
         self.decoder_blocks = nn.ModuleList(vit_block(decoder_width, decoder_heads) for _ in range(decoder_depth))
         self.decoder_norm = nn.LayerNorm(decoder_width)
-        self.decoder_head = nn.Linear(decoder_width, pixels)
-        self.register_buffer("places", positions(self.grid, width), persistent=False)
+        self.decoder_head = nn.Linear(decoder_width, patch * patch * channels)
         self.register_buffer("decoder_places", positions(self.grid, decoder_width), persistent=False)
-        self.places: Tensor
         self.decoder_places: Tensor
         initialise(self, generator)
         nn.init.normal_(self.mask_token, std=0.02, generator=generator)
 
-    @property
-    def tokens(self) -> int:
-        """Patches in one image."""
-        return self.grid[0] * self.grid[1]
+    def retarget(self, target: Target, *, generator: torch.Generator | None = None) -> "MAE":
+        """Predict something else through a fresh head of its size; every other weight stays. Returns the model."""
+        self.target, inner = target, self.decoder_head.in_features
+        self.decoder_head = nn.Linear(inner, self.outputs(target))
+        initialise(self.decoder_head, generator)
+        return self
 
     def forward(self, images: Tensor, hidden: Tensor) -> Tensor:
         """Predict every patch from the visible ones.
@@ -183,7 +207,7 @@ class MAE(nn.Module):
 
         Returns
         -------
-        Tensor (n, tokens, pixels), float32
+        Tensor (n, tokens, d), float32
             In units of `targets`.
 
         Raises
@@ -191,40 +215,26 @@ class MAE(nn.Module):
         ValueError
             The mask has another shape or type.
         """
+        return self.decode(self.canvas(images, hidden))
+
+    def canvas(self, images: Tensor, hidden: Tensor) -> Tensor:
+        """What the decoder starts from (n, tokens, decoder width): visible patches encoded, mask tokens elsewhere."""
         kept = self._kept(images, hidden)
         cut, places = patches(centred(images), self.patch), self.places.expand(len(images), -1, -1)
-        seen = self.decoder_embed(_encoded(self, _rows(cut, kept), _rows(places, kept)))  # (n, kept, decoder width)
+        seen = encoded(self, self.embed(_rows(cut, kept)) + _rows(places, kept))
+        seen = self.decoder_embed(seen)  # (n, kept, decoder width)
         spread = kept.unsqueeze(-1).expand(-1, -1, seen.shape[-1])
-        canvas = self.mask_token.to(seen.dtype).expand(len(images), self.tokens, -1)
-        whole = canvas.scatter(1, spread, seen) + self.decoder_places  # (n, tokens, decoder width)
+        blank = self.mask_token.to(seen.dtype).expand(len(images), self.tokens, -1)
+        return blank.scatter(1, spread, seen) + self.decoder_places
+
+    def decode(self, canvas: Tensor) -> Tensor:
+        """Predictions (n, tokens, d), float32, from a `canvas`."""
         for block in self.decoder_blocks:
-            whole = block(whole)
-        return self.decoder_head(self.decoder_norm(whole)).float()
-
-    def encode(self, images: Tensor) -> Tensor:
-        """Features of whole images, nothing hidden: float (n, width), the mean over patch tokens."""
-        return _encoded(self, patches(centred(images), self.patch), self.places).mean(dim=1)
-
-    def targets(self, images: Tensor) -> Tensor:
-        """What `forward` should predict: patches (n, tokens, pixels), standardised one by one if so chosen."""
-        cut = patches(centred(images), self.patch)
-        return normalised(cut) if self.norm_targets else cut
-
-    def reconstruct(self, images: Tensor, hidden: Tensor) -> Tensor:
-        """Images (n, c, h, w) whose hidden patches are predictions; standardised ones borrow the true mean, scale."""
-        cut, filled = patches(centred(images), self.patch), self(images, hidden)
-        if self.norm_targets:
-            variance, mean = torch.var_mean(cut, dim=-1, keepdim=True)
-            filled = filled * (variance + NORM_EPS).sqrt() + mean
-        pixels = torch.where(hidden.unsqueeze(-1), filled, cut) * SCALE + CENTRE
-        return images_from(pixels, self.patch, grid=self.grid)
+            canvas = block(canvas)
+        return self.decoder_head(self.decoder_norm(canvas)).float()
 
     def _kept(self, images: Tensor, hidden: Tensor) -> Tensor:
-        if hidden.shape != (len(images), self.tokens) or hidden.dtype != torch.bool:
-            raise ValueError(
-                f"hidden must be bool ({len(images)}, {self.tokens}), got {hidden.dtype} {tuple(hidden.shape)}; "
-                f"draw it for the grid {self.grid}"
-            )
+        self.check(images, hidden)
         fewest, most = torch.stack(hidden.sum(dim=1).aminmax()).tolist()
         if fewest != most:
             raise ValueError(f"hidden must hide the same count in every row, got unequal counts {fewest} to {most}")
@@ -267,20 +277,29 @@ def reconstruction_loss(predicted: Tensor, target: Tensor, hidden: Tensor) -> Te
     ------
     arXiv:2111.06377, section 3.
     """
-    per_patch = (predicted - target).square().mean(dim=-1)  # (n, tokens)
+    return over_hidden(patch_losses(predicted, target), hidden)
+
+
+def patch_losses(predicted: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error of each patch: (n, tokens, d) twice -> (n, tokens), at least 0."""
+    return (predicted - target).square().mean(dim=-1)
+
+
+def over_hidden(per_patch: Tensor, hidden: Tensor) -> Tensor:
+    """Mean of (n, tokens) over the hidden patches, each counted once."""
     return (per_patch * hidden).sum() / hidden.sum()
 
 
 class Encoder(nn.Module):
-    """The encoder of a masked autoencoder as a network of its own, sharing its weights: images to `MAE.encode`.
+    """The encoder of a masked model as a network of its own, sharing its weights: images to `MaskedModel.encode`.
 
     Parameters
     ----------
-    model : MAE
-        Its decoder is left out.
+    model : MaskedModel
+        What it predicts hidden patches with is left out.
     """
 
-    def __init__(self, model: MAE) -> None:
+    def __init__(self, model: MaskedModel) -> None:
         super().__init__()
         self.patch, self.width = model.patch, model.width
         self.embed, self.blocks, self.norm = model.embed, model.blocks, model.norm
@@ -289,12 +308,11 @@ class Encoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Features (n, width) of images (n, c, h, w) in [0, 1], nothing hidden."""
-        return _encoded(self, patches(centred(images), self.patch), self.places).mean(dim=1)
+        return encoded(self, self.embed(patches(centred(images), self.patch)) + self.places).mean(dim=1)
 
 
-def _encoded(parts: MAE | Encoder, cut: Tensor, places: Tensor) -> Tensor:
-    """Run (n, kept, pixels) patches at their places through the encoder: (n, kept, width)."""
-    x = parts.embed(cut) + places
+def encoded(parts: MaskedModel | Encoder, tokens: Tensor) -> Tensor:
+    """Run tokens with their places (n, kept, width) through the encoder's blocks and last norm; the shape stays."""
     for block in parts.blocks:
-        x = block(x)
-    return parts.norm(x)
+        tokens = block(tokens)
+    return parts.norm(tokens)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from lib import masks
-from lib.models import mae, timm_parts
+from lib.models import mae, targets, timm_parts
 
 
 def small(**options) -> mae.MAE:
@@ -26,16 +26,6 @@ def half(n: int = 3) -> torch.Tensor:
     return masks.random(n, 2, ratio=0.5, generator=torch.Generator().manual_seed(1))
 
 
-def test_patches_by_hand_and_back():
-    x = images(channels=3)
-    cut = mae.patches(x, 4)
-    assert cut.shape == (3, 4, 48)
-    assert torch.equal(cut[:, 1].view(3, 4, 4, 3), x[:, :, :4, 4:].permute(0, 2, 3, 1))
-    assert torch.equal(mae.images_from(cut, 4, grid=(2, 2)), x)
-    with pytest.raises(ValueError, match="crop or resize"):
-        mae.patches(x, 3)
-
-
 def test_positions_by_hand():
     table = mae.positions((2, 3), 8)
     row, column = 1, 2
@@ -45,13 +35,6 @@ def test_positions_by_hand():
     assert len({tuple(line.tolist()) for line in table}) == 6
     with pytest.raises(ValueError, match="multiple of 4"):
         mae.positions((2, 2), 6)
-
-
-def test_normalised_patches():
-    got = mae.normalised(mae.patches(images(), 4))
-    assert torch.allclose(got.mean(-1), torch.zeros(3, 4), atol=1e-6)
-    assert torch.allclose(got.var(-1), torch.ones(3, 4), atol=1e-4)  # the variance was raised by 1e-6
-    assert torch.equal(mae.normalised(torch.ones(1, 1, 4)), torch.zeros(1, 1, 4)), "a flat patch has no pattern"
 
 
 def test_loss_counts_hidden_patches_only():
@@ -103,6 +86,8 @@ def test_encode_hides_nothing_and_encoder_shares_weights():
     model, x = small(), images()
     alone = mae.Encoder(model)
     assert model.encode(x).shape == (3, 16)
+    assert model.encode_tokens(x).shape == (3, 4, 16)
+    assert torch.equal(model.encode_tokens(x).mean(dim=1), model.encode(x))
     assert torch.equal(alone(x), model.encode(x))
     with torch.no_grad():
         model.embed.weight.mul_(2)
@@ -139,6 +124,24 @@ def test_gradients_reach_every_weight(channels):
     mae.reconstruction_loss(model(x, hidden), model.targets(x), hidden).backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
     assert all(p.grad.abs().sum() > 0 for name, p in model.named_parameters())
+
+
+def test_another_target_changes_the_head_alone():
+    model, x, hidden = small(), images(), half()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    assert model.retarget(targets.hog, generator=torch.Generator().manual_seed(3)) is model
+    changed = [name for name, value in model.state_dict().items() if not torch.equal(value, before[name])]
+    assert changed == ["decoder_head.weight", "decoder_head.bias"]
+    assert model(x, hidden).shape == model.targets(x).shape == (3, 4, 4 * 9)
+    assert torch.equal(model.targets(x), targets.hog(x, 4))
+    with pytest.raises(ValueError, match="to be painted"):
+        model.reconstruct(x, hidden)
+
+
+def test_losses_by_patch_and_their_mean():
+    predicted, target = torch.zeros(1, 2, 2), torch.tensor([[[1.0, 3.0], [0.0, 2.0]]])
+    assert mae.patch_losses(predicted, target).tolist() == [[5, 2]]
+    assert mae.over_hidden(torch.tensor([[5.0, 2.0]]), torch.tensor([[False, True]])) == 2
 
 
 def test_errors():
