@@ -15,7 +15,7 @@ OPTIONS = $(if $(PROFILE),--profile $(PROFILE)) $(if $(ONLY),--only $(ONLY)) $(i
 WHICH = $(if $(PROFILE),--profile $(PROFILE)) $(if $(ONLY),--only $(ONLY))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce test check smoke plan why diff verify retry-failed site lab new clean
+.PHONY: help setup reproduce test check smoke plan why diff verify retry-failed site lab new bench clean
 help:          ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 setup: $(READY)  ## make .venv from requirements.lock and the git filter that keeps outputs out
@@ -39,6 +39,8 @@ new: $(READY)    ## a notebook skeleton and its block: FAMILY= TITLE= PAPER=
 	$(PY) -m lib.reproduce new --family "$(FAMILY)" --title "$(TITLE)" --paper "$(PAPER)"
 lab: $(READY)    ## JupyterLab on notebooks/
 	$(PY) -m jupyterlab --notebook-dir notebooks
+bench: $(READY)  ## ours beside the peers in one run, into reports/bench: ONLY=
+	$(PY) -m lib.bench $(if $(ONLY),--only $(ONLY))
 test: $(READY)   ## the whole test suite
 	$(PY) -m pytest -n 2 --dist loadfile
 check: $(READY)  ## lint and types

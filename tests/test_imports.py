@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LEVELS = {
     "resampling": 0, "closure": 0, "stats": 1,
     "data": 2, "masks": 3, "models": 4, "train": 5, "explain": 6, "select": 6, "measure": 7,
-    "claims": 8, "plots": 8, "experiments": 9, "trained": 9, "run": 10, "reproduce": 10, "setup": 10,
+    "claims": 8, "plots": 8, "experiments": 9, "trained": 9, "run": 10, "reproduce": 10, "setup": 10, "bench": 10,
 }  # fmt: skip
 MODULES = [
     path for path in sorted((ROOT / "lib").rglob("*.py")) if path.parent != ROOT / "lib" or path.stem != "__init__"

@@ -1,0 +1,165 @@
+"""``python -m lib.bench``: time ours beside the peers; write ``reports/bench/<name>.csv`` and its figure.
+
+Exit codes: 0 the table is written, whether targets are met or not; 2 it was asked for wrongly, or a peer did another
+job than ours. A ratio below its target is marked in words in the table and in the figure.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+import typer
+
+from lib import experiments, plots
+from lib.bench import harness, masks, steps
+from lib.bench.harness import Case
+
+WRONG = 2
+WIDE = 200  # columns of a table in a log
+MISSED = "below target"
+TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
+SHOWN = harness.CLOCKS[0]  # the figure shows CPU time: wall time also counts what other processes did
+
+
+def _masks(full: bool) -> list[Case]:
+    return masks.cases(networks=(steps.TINY, steps.BASE) if full else (steps.TINY,))
+
+
+BENCHES: dict[str, Callable[[bool], list[Case]]] = {"masks": _masks}
+
+
+def main(
+    only: Annotated[str | None, typer.Option(help=f"names with commas; all by default: {', '.join(BENCHES)}")] = None,
+    rounds: Annotated[int, typer.Option(min=harness.LEAST_ROUNDS, help="of ours and the peer in turns")] = 5,
+    full: Annotated[bool, typer.Option(help="also the paper's network sizes, many minutes on a CPU")] = False,
+) -> None:
+    """Time ours beside the peers."""
+    names = list(BENCHES) if only is None else [name.strip() for name in only.split(",")]
+    unknown = [name for name in names if name not in BENCHES]
+    if unknown:
+        typer.secho(f"error: --only must name benchmarks among {', '.join(BENCHES)}, got {unknown[0]!r}", err=True)
+        raise typer.Exit(WRONG)
+    for name in names:
+        try:
+            table = run(BENCHES[name](full), rounds=rounds)
+        except harness.AnotherJob as error:
+            typer.secho(f"error: {error}", err=True)
+            raise typer.Exit(WRONG) from None
+        show(table)
+        write(table, experiments.root() / "reports" / "bench", name)
+
+
+def run(cases: list[Case], *, rounds: int, clocks: harness.Clocks | None = None) -> pd.DataFrame:
+    """Measure all cases, one line of progress for each."""
+    tables = []
+    for number, case in enumerate(cases, start=1):
+        typer.echo(f"{number}/{len(cases)} {case.name}", err=True)
+        tables.append(harness.measure(case, rounds=rounds, clocks=clocks))
+    return pd.concat(tables, ignore_index=True)
+
+
+def show(table: pd.DataFrame) -> None:
+    """Print the table; what misses its target says so."""
+    from rich.console import Console
+    from rich.table import Table
+
+    right = ("threads", "ours", "peer", "ratio", "range", "target", "load")
+    drawn = Table(title=f"ours beside the peer; a ratio above 1: ours is faster. {table['device'].iloc[0]}")
+    for column in ("case", "unit", *right, "", "peer's version"):
+        drawn.add_column(column, justify="right" if column in right else "left", no_wrap=column in right)
+    for row in table.to_dict("records"):
+        drawn.add_row(
+            row["name"], row["unit"], str(row["threads"]), f"{row['ours']:,.4g}", f"{row['peer']:,.4g}",
+            f"{row['ratio']:.2f}", f"{row['low']:.2f}-{row['high']:.2f}", f"{row['target']:g}", f"{row['load']:.1f}",
+            MISSED if row["ratio"] < row["target"] else "", row["peer_version"],
+        )  # fmt: skip
+    console = Console(width=None if Console().is_terminal else WIDE)
+    console.print(drawn)
+    missed = int((table["ratio"] < table["target"]).sum())
+    console.print(f"{len(table) - missed} of {len(table)} rows reach their target, {missed} are below it")
+    cores = os.cpu_count() or 1
+    busy = table[table["load"] + table["threads"] > cores + 1]
+    if len(busy):
+        most = table["load"].max()
+        console.print(f"{len(busy)} rows were taken while other work kept {cores} cores busy (load up to {most:.1f}):")
+        console.print("threads that wait for each other burn CPU time then; run it again when the machine is quiet")
+
+
+def write(table: pd.DataFrame, folder: Path, name: str) -> None:
+    """Write the csv and the figure as svg and png, each beside its place and then renamed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _renamed(
+        folder / f"{name}.csv", lambda path: table.to_csv(path, index=False, float_format="%.4g", lineterminator="\n")
+    )
+    plots.house_style()
+    fig = draw(table)
+    _renamed(
+        folder / f"{name}.svg", lambda path: fig.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+    )
+    _renamed(folder / f"{name}.png", lambda path: fig.savefig(path, format="png", metadata={"Software": None}))
+
+
+def draw(table: pd.DataFrame) -> Any:
+    """Ratios as dots with their ranges on a logarithmic axis, a line at 1, a bar at each target.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of `lib.bench.harness.measure`; rows of CPU time are drawn.
+
+    Returns
+    -------
+    Figure
+    """
+    rows = table[table["unit"].str.endswith(SHOWN)]
+    names, counts = list(pd.unique(rows["name"])), sorted(rows["threads"].unique())
+    fig, ax = plots.figure(width="double", height=0.42 * len(names) + 1.4)
+    for index, count in enumerate(counts):
+        mine = rows[rows["threads"] == count]
+        height = [names.index(name) + 0.36 * ((index + 0.5) / len(counts) - 0.5) for name in mine["name"]]
+        error = [mine["ratio"] - mine["low"], mine["high"] - mine["ratio"]]
+        ax.errorbar(
+            mine["ratio"], height, xerr=error, fmt=plots.MARKERS[index], color=plots.PALETTE[index], elinewidth=1.6,
+            label=f"{count} thread{'s' if count > 1 else ''}",
+        )  # fmt: skip
+    targets = rows.drop_duplicates("name")
+    ax.plot(
+        targets["target"], range(len(names)), "|", color="#000000", markersize=17, markeredgewidth=2, label="target"
+    )
+    ax.axvline(1.0, color="#444444", linewidth=1, linestyle="--")
+    ax.set_xscale("log")
+    low, high = min(rows["low"].min(), rows["target"].min(), 1.0), max(rows["high"].max(), rows["target"].max())
+    ax.set_xlim(low / 1.2, high * 1.2)
+    ax.set_xticks(
+        marks := [mark for mark in TICKS if low / 1.2 <= mark <= high * 1.2], [f"{mark:g}x" for mark in marks]
+    )
+    ax.minorticks_off()
+    ax.set_yticks(range(len(names)), [_label(rows[rows["name"] == name]) for name in names])
+    ax.invert_yaxis()
+    ax.set(xlabel="our rate divided by the peer's, CPU time; left of the dashed line the peer is faster")
+    ax.set_title("Ours beside the peers: median and range over rounds")
+    fig.legend(loc="outside lower center", ncols=len(counts) + 1)
+    return fig
+
+
+def _label(rows: pd.DataFrame) -> str:
+    """Name of a case, with the numbers of threads at which it misses its target."""
+    missed = [str(row["threads"]) for row in rows.to_dict("records") if row["ratio"] < row["target"]]
+    if not missed:
+        return str(rows["name"].iloc[0])
+    where = "" if len(missed) == len(rows) else f" with {missed[0]} thread{'s' if missed[0] != '1' else ''}"
+    return f"{rows['name'].iloc[0]}\n({MISSED}{where})"
+
+
+def _renamed(path: Path, write_to: Callable[[Path], Any]) -> None:
+    beside = path.with_name(f"{path.name}.part")
+    write_to(beside)
+    os.replace(beside, path)
+
+
+if __name__ == "__main__":
+    typer.run(main)
