@@ -10,6 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+FILTER = {"filter.nbstripout.clean": "--keep-id", "diff.ipynb.textconv": "--keep-id -t"}
+"""Cells keep their names: `make why` speaks of them, and numbered ones would change with every cell in between."""
+
 
 def install_filter(project: Path) -> bool:
     """Set nbstripout up as a git filter of one checkout.
@@ -28,6 +31,9 @@ def install_filter(project: Path) -> bool:
     if inside.returncode != 0:
         return False
     subprocess.run([sys.executable, "-m", "nbstripout", "--install"], cwd=project, check=True)
+    for name, options in FILTER.items():
+        command = f'"{Path(sys.executable).as_posix()}" -m nbstripout {options}'
+        subprocess.run(["git", "config", name, command], cwd=project, check=True)
     return True
 
 

@@ -28,6 +28,7 @@ from lib.reproduce.plan import Item
 from lib.reproduce.store import Layout
 
 NOT_STARTED = "not started"
+GIT_S = 180  # a status may pass every notebook through the filter that strips outputs
 CODE = ("lib", "notebooks", "requirements.lock", "pyproject.toml", "data/registry.toml")
 Settle = Callable[[Job, Outcome], Outcome]
 
@@ -213,7 +214,7 @@ def git(root: Path) -> dict[str, Any]:
 
     def ask(*words: str) -> str | None:
         try:
-            done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, timeout=30)
+            done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, timeout=GIT_S)
         except (OSError, subprocess.TimeoutExpired):
             return None
         return done.stdout.strip() if done.returncode == 0 else None
