@@ -10,7 +10,7 @@ every initial weight but those of the head, whatever they predict; the targets o
 
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from lib import data, masks, train
 from lib.measure import pretraining
 from lib.models import mae, simmim, targets
+from lib.models.timm_parts import vit_block
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -39,6 +40,7 @@ def pretrain_features(
     patch: int = 7,
     width: int = 64,
     depth: int = 2,
+    decoder_depth: int | None = None,
     batch_size: int = 64,
     lr: float = 2e-3,
     device: str = "cpu",
@@ -54,6 +56,8 @@ def pretrain_features(
         As in `lib.models.targets.named`.
     looks : int
         Looks of the speckle that the images are multiplied with, see `speckled`; 0 = none.
+    decoder_depth : int, optional
+        As in `empty_features`.
 
     Returns
     -------
@@ -67,8 +71,9 @@ def pretrain_features(
         An unknown target or sampler; sizes that do not fit.
     """
     model = empty_features(
-        source, seed=seed, patch=patch, width=width, depth=depth, target=target, hog_cell=hog_cell, radii=radii
-    )
+        source, seed=seed, patch=patch, width=width, depth=depth, decoder_depth=decoder_depth, target=target,
+        hog_cell=hog_cell, radii=radii,
+    )  # fmt: skip
     loss = pretraining.masked_loss(model, sampler(sampling), ratio=ratio)
     images = seen(source, n_images=n_images, seed=seed, looks=looks).to(device)
     history = train.fit(
@@ -164,14 +169,38 @@ def empty_features(
     patch: int,
     width: int,
     depth: int,
+    decoder_depth: int | None = None,
     target: str = "pixels",
     hog_cell: int | None = None,
     radii: tuple[int, ...] = targets.RADII,
 ) -> mae.MAE:
-    """Build the untrained model that `pretrain_features` starts from; sizes and errors as in `empty_mae`."""
+    """Build the untrained model that `pretrain_features` starts from; sizes and errors as in `empty_mae`.
+
+    ``decoder_depth`` gives the decoder so many blocks, by default as many as `empty_mae`. Models of one seed then
+    differ in these blocks alone, and those of a shallow decoder are the first of a deep one.
+    """
     model = pretraining.empty_mae(source, seed=seed, patch=patch, width=width, depth=depth)
+    if decoder_depth is not None:
+        model = redecoded(model, decoder_depth, generator=torch.Generator().manual_seed(seed + 4))
     aim = targets.named(target, cell=hog_cell, radii=radii)
     return model.retarget(aim, generator=torch.Generator().manual_seed(seed + 2))
+
+
+def redecoded(model: mae.MAE, depth: int, *, generator: torch.Generator) -> mae.MAE:
+    """Give the decoder ``depth`` fresh blocks of its own width; every other weight stays. Returns the model.
+
+    Raises
+    ------
+    ValueError
+        ``depth`` is below 1.
+    """
+    if depth < 1:
+        raise ValueError(f"decoder_depth must be at least 1, got {depth}; mask tokens meet visible ones in its blocks")
+    first: Any = model.decoder_blocks[0]
+    width, heads = model.decoder_embed.out_features, first.attn.num_heads
+    model.decoder_blocks = nn.ModuleList(vit_block(width, heads) for _ in range(depth))
+    mae.initialise(model.decoder_blocks, generator)
+    return model
 
 
 def empty_simmim(

@@ -58,6 +58,25 @@ def test_arms_of_one_seed_start_alike_but_for_the_head():
     assert all(torch.equal(plain[name], other[name]) for name in plain if "head" not in name)
 
 
+def test_decoders_of_one_seed_differ_in_depth_alone():
+    shallow, deep = (
+        variants.empty_features("digits-twin", seed=4, decoder_depth=depth, **SIZES).state_dict() for depth in (1, 3)
+    )
+    assert all(torch.equal(value, deep[name]) for name, value in shallow.items())
+    assert {name.split(".")[1] for name in deep.keys() - shallow.keys()} == {"1", "2"}
+    plain = variants.empty_features("digits-twin", seed=4, **SIZES).state_dict()
+    assert all(torch.equal(plain[name], shallow[name]) for name in plain if "decoder_blocks" not in name)
+
+
+def test_the_decoders_depth_matters_and_can_be_loaded():
+    one, two = (
+        variants.pretrain_features("digits-twin", seed=0, target="pixels", decoder_depth=d, **TINY) for d in (1, 2)
+    )
+    assert not torch.equal(one["embed.weight"], two["embed.weight"])
+    empty = variants.empty_features("digits-twin", seed=5, decoder_depth=2, **SIZES)
+    assert torch.equal(variants.loaded(empty, two).decoder_head.weight, two["decoder_head.weight"])
+
+
 def test_hidden_loss_by_hand():
     """With a squared error it is the loss of `pretraining`; with an absolute one that of the paper."""
     model = variants.empty_simmim("digits-twin", seed=0, **SIZES)
@@ -103,6 +122,8 @@ def test_errors():
         variants.pretrain_simmim("digits-twin", seed=0, error="l3", **TINY)
     with pytest.raises(ValueError, match="target must be one of"):
         variants.pretrain_features("digits-twin", seed=0, target="edges", **TINY)
+    with pytest.raises(ValueError, match="decoder_depth must be at least 1, got 0"):
+        variants.empty_features("digits-twin", seed=0, decoder_depth=0, **SIZES)
     with pytest.raises(ValueError, match="looks must be at least 1"):
         variants.speckled(torch.ones(1, 1, 2, 2), looks=0, generator=torch.Generator())
     with pytest.raises(RuntimeError, match="size mismatch"):
