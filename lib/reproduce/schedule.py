@@ -117,7 +117,8 @@ def local(cpu_slots: int, gpu_slots: int) -> Dask:
         }
         for number, kind in enumerate(wanted)
     }
-    scheduler = {"cls": Scheduler, "options": {"dashboard": False, "host": "127.0.0.1", "port": 0}}
+    quiet_corner = {"dashboard": False, "dashboard_address": "127.0.0.1:0", "host": "127.0.0.1", "port": 0}
+    scheduler = {"cls": Scheduler, "options": quiet_corner}
     cluster = SpecCluster(workers=workers, scheduler=scheduler, silence_logs=QUIET)
     client = Client(cluster)
     client.wait_for_workers(len(wanted), timeout=WAIT_S)
