@@ -10,7 +10,7 @@ Conventions: one row = one patient = one radiograph; R and L are the patient's s
 are drawn independently of each other and of all attributes; to make them depend on something, change the table.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -23,6 +23,7 @@ from torch import Tensor
 from lib.data import thorax_anatomy, thorax_findings, thorax_physics
 from lib.data.radiographs import Radiographs
 
+Film = tuple[Tensor, dict[str, Tensor]]  # grey values float (n, size, size), and masks
 VERSION = "thorax-1"
 FINDINGS = ("cardiomegaly", "effusion", "pneumothorax", "nodule", "consolidation", "edema")
 DEVICES = ("drain", "ecg_leads", "pacemaker", "marker")
@@ -266,6 +267,42 @@ def render(patients: DataFrame, *, size: int = 64, batch: int = 32) -> Radiograp
     ValueError
         For an empty table, a missing column, or size below 16 or batch below 1.
     """
+    patients = _renderable(patients, size=size, batch=batch)
+    return _films(patients, [_render_batch(part, [part], size=size)[0] for part in _parts(patients, batch)])
+
+
+def render_device_twins(
+    patients: DataFrame, device: str, *, size: int = 64, batch: int = 32
+) -> tuple[Radiographs, Radiographs]:
+    """Make every patient's film without and with a device, evaluating the anatomy once.
+
+    Parameters
+    ----------
+    patients, size, batch
+        As in `render`.
+    device : str
+        One of DEVICES.
+
+    Returns
+    -------
+    (Radiographs, Radiographs)
+        Without and with it, to the bit what `render` makes of ``twin(patients, device, 0)`` and ``(…, 1)``.
+
+    Raises
+    ------
+    ValueError
+        As `render`; for an unknown device.
+    """
+    patients = _renderable(patients, size=size, batch=batch)
+    both = [twin(patients, _known("device", device, DEVICES), present) for present in (0, 1)]
+    pairs = zip(*(_parts(table, batch) for table in both), strict=True)
+    made = [_render_batch(pair[0], pair, size=size) for pair in pairs]
+    bare, equipped = (_films(table, list(parts)) for table, parts in zip(both, zip(*made, strict=True), strict=True))
+    return bare, equipped
+
+
+def _renderable(patients: DataFrame, *, size: int, batch: int) -> DataFrame:
+    """The table with a fresh index, or a readable error."""
     if len(patients) == 0:
         raise ValueError("patients must have at least one row, got 0; see sample_patients")
     missing = {"seed", "sex", "view", "group", *FINDINGS, *DEVICES} - set(patients.columns)
@@ -273,8 +310,15 @@ def render(patients: DataFrame, *, size: int = 64, batch: int = 32) -> Radiograp
         raise ValueError(f"patients must have the columns of sample_patients, got none of {sorted(missing)}; add them")
     if size < 16 or batch < 1:
         raise ValueError(f"size must be at least 16 and batch at least 1, got {size} and {batch}; raise them")
-    patients = patients.reset_index(drop=True)
-    parts = [_render_batch(patients.iloc[i : i + batch], size=size) for i in range(0, len(patients), batch)]
+    return patients.reset_index(drop=True)
+
+
+def _parts(patients: DataFrame, batch: int) -> list[DataFrame]:
+    return [patients.iloc[i : i + batch] for i in range(0, len(patients), batch)]
+
+
+def _films(patients: DataFrame, parts: list[Film]) -> Radiographs:
+    """Put batches of films together."""
     return Radiographs(
         x=torch.cat([image for image, _ in parts])[:, None],
         findings=patients[list(FINDINGS)].copy(),
@@ -284,10 +328,16 @@ def render(patients: DataFrame, *, size: int = 64, batch: int = 32) -> Radiograp
     )
 
 
-def _render_batch(patients: DataFrame, *, size: int) -> tuple[Tensor, dict[str, Tensor]]:
-    """Grey values float (n, size, size) and masks of one batch."""
+def _render_batch(patients: DataFrame, versions: Sequence[DataFrame], *, size: int) -> list[Film]:
+    """One batch of patients, in versions that differ from ``patients`` in their devices at most."""
     s = thorax_anatomy.scene(patients, size=size)
     exposure = thorax_findings.expose(s, patients)
+    worn = [exposure if version is patients else thorax_findings.equip(exposure, s, version) for version in versions]
+    return [_expose_film(s, each, patients) for each in worn]
+
+
+def _expose_film(s: thorax_anatomy.Scene, exposure: thorax_findings.Exposure, patients: DataFrame) -> Film:
+    """From optical depth to grey values, with the patients' own noise."""
     site = pd.DataFrame([GROUPS[g] for g in patients["group"]])
     window, gamma, dose = (torch.as_tensor(site[k].to_numpy(np.float32))[:, None, None] for k in site.columns)
     primary = torch.exp(-exposure.anatomy)
@@ -295,7 +345,7 @@ def _render_batch(patients: DataFrame, *, size: int) -> tuple[Tensor, dict[str, 
     behind = torch.where(exposure.body, primary, 0.0)
     scattered = thorax_physics.scatter(behind, pixel_cm=s.px, ratio=ratio)
     intensity = primary * torch.exp(-exposure.devices) + scattered
-    noise = thorax_physics.quantum_noise(patients["seed"].to_numpy(), (size, size))
+    noise = thorax_physics.quantum_noise(patients["seed"].to_numpy(), (s.size, s.size))
     detected = thorax_physics.detect(intensity, noise, pixel_cm=s.px, dose=dose)
     high = (1.0 + 0.122 * s.p["body"]) * (1 + 0.04 * s.p["g_exposure"]) * window
     low = 0.38 + 0.06 * s.p["g_contrast"]

@@ -8,7 +8,7 @@ Conventions: as in thorax_anatomy; masks are bool (n, h, w).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -214,10 +214,15 @@ def expose(s: Scene, patients: DataFrame) -> Exposure:
     tau = tau + torch.where(line, 0.035 * torch.exp(-(gap / 1.5)), 0.0)  # visceral pleura, seen edge on
     body = trunk > 0.2
     tau = (tau + (MU["rib"] - MU["soft"]) * s.p["bone"] * (rib + shoulder + 0.8 * spine) * body).clamp_min(0)
-    extra = devices(s, patients)
     masks = _masks(s, parts, wet=wet, solid=solid, ball=ball, haze=haze, rib=rib_shape, spine=spine, body=body)
-    masks |= {name: value > 0.02 for name, value in extra.items()}
-    return Exposure(anatomy=tau, devices=sum(extra.values(), torch.zeros(())), body=body, masks=masks)
+    return equip(Exposure(anatomy=tau, devices=torch.zeros(()), body=body, masks=masks), s, patients)
+
+
+def equip(exposure: Exposure, s: Scene, patients: DataFrame) -> Exposure:
+    """The same bodies with the devices that ``patients`` names, and no others."""
+    extra = devices(s, patients)
+    masks = exposure.masks | {name: value > 0.02 for name, value in extra.items()}
+    return replace(exposure, devices=sum(extra.values(), torch.zeros(())), masks=masks)
 
 
 def _masks(

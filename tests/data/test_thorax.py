@@ -219,3 +219,18 @@ def test_errors_name_the_argument() -> None:
         thorax.render(people(2), size=8)
     with pytest.raises(ValueError, match="got none of"):
         thorax.render(people(2).drop(columns="drain"))
+
+
+def test_device_twins_are_what_two_renderings_make():
+    people = thorax.sample_patients(5, rng=np.random.default_rng(3))
+    for present, films in enumerate(thorax.render_device_twins(people, "drain", size=32, batch=2)):
+        apart = thorax.render(thorax.twin(people, "drain", present), size=32)
+        assert torch.equal(films.x, apart.x)
+        assert films.masks.keys() == apart.masks.keys()
+        assert all(torch.equal(films.masks[name], apart.masks[name]) for name in apart.masks)
+        assert films.patients.equals(apart.patients)
+
+
+def test_only_devices_have_device_twins():
+    with pytest.raises(ValueError, match="device must be one of drain"):
+        thorax.render_device_twins(thorax.sample_patients(1, rng=np.random.default_rng(0)), "edema")
