@@ -15,6 +15,7 @@ from torch import Tensor
 
 from lib import data, masks, train
 from lib.measure import pretraining
+from lib.measure.pretraining_targets import finished, loaded
 from lib.models import mae
 
 SAMPLINGS = ("random", "cells", "blue", "green", "purple", "red")
@@ -92,8 +93,7 @@ def pretrain_masked(
         lr=lr, generator=torch.Generator().manual_seed(seed + 1), checkpoint=checkpoint,
         label=f"{sampling} seed {seed}",
     )  # fmt: skip
-    state = {name: value.cpu() for name, value in model.state_dict().items()}
-    return state | {"loss": torch.tensor(history.loss)}
+    return finished(model, history)
 
 
 def empty(source: str, *, seed: int, patch: int, width: int, depth: int) -> mae.MAE:
@@ -109,6 +109,4 @@ def load(state: dict[str, Tensor], source: str, *, patch: int, width: int, depth
     RuntimeError
         From torch, when the sizes are not those of the state.
     """
-    model = empty(source, seed=0, patch=patch, width=width, depth=depth)
-    model.load_state_dict({name: value for name, value in state.items() if name != "loss"})
-    return model.eval()
+    return loaded(empty(source, seed=0, patch=patch, width=width, depth=depth), state)
