@@ -19,11 +19,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lib import stats
-from lib.stats import Estimate
+if TYPE_CHECKING:  # reading declarations needs no scipy: only judging does
+    from lib.stats import Estimate
 
 VERDICTS = ("supported", "contradicted", "inconclusive", "untested")
 EXPECTED = ("> 0", "< 0", "= 0")
@@ -115,6 +116,7 @@ def judge(claim: Claim, estimate: Estimate, *, untested_reason: str = "") -> Ver
 
     Examples
     --------
+    >>> from lib import stats
     >>> claim = Claim("c", "It rises.", "figure 1", "rise", "points", "> 0", 1.0, "paired")
     >>> judge(claim, stats.paired([2.0, 2.1, 1.9, 2.2, 1.8])).verdict
     'supported'
@@ -142,6 +144,8 @@ def judge_all(pairs: Sequence[tuple[Claim, Estimate]], *, untested_reason: str =
     ValueError
         If an estimate was not made by the rule of its claim, or an equivalence test used another margin.
     """
+    from lib import stats
+
     for claim, estimate in pairs:
         _agree(claim, estimate)
     reasons = [untested_reason or estimate.reason for _, estimate in pairs]

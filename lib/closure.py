@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -61,11 +61,15 @@ def _is_text(node: object) -> bool:
 
 def code_hash(source: str) -> str:
     """Sha256 of what a piece of Python does; text that does not parse (a magic) is hashed as it stands."""
+    tree = _parsed(source)
+    return hashlib.sha256((source if tree is None else canonical(tree)).encode()).hexdigest()
+
+
+def _parsed(source: str) -> ast.Module | None:
     try:
-        text = canonical(ast.parse(source))
+        return ast.parse(source)
     except SyntaxError:
-        text = source
-    return hashlib.sha256(text.encode()).hexdigest()
+        return None
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,16 @@ class Module:
     name: str
     path: Path
     package: bool
+
+    @cached_property
+    def source(self) -> str:
+        """Its text, read once."""
+        return self.path.read_text(encoding="utf-8")
+
+    @cached_property
+    def tree(self) -> ast.Module | None:
+        """Its syntax tree, None where it does not parse."""
+        return _parsed(self.source)
 
 
 class Library:
@@ -114,7 +128,8 @@ class Library:
     def hash(self, name: str) -> str:
         """Sha256 of what the module does."""
         if name not in self._hashes:
-            self._hashes[name] = code_hash(self.modules[name].path.read_text(encoding="utf-8"))
+            tree, source = self.modules[name].tree, self.modules[name].source
+            self._hashes[name] = hashlib.sha256((source if tree is None else canonical(tree)).encode()).hexdigest()
         return self._hashes[name]
 
     def reaches(self, name: str) -> frozenset[str]:
@@ -122,36 +137,33 @@ class Library:
         if name not in self._reaches:
             module = self.modules[name]
             base = name if module.package else name.rpartition(".")[0]
-            self._reaches[name] = self.imports(module.path.read_text(encoding="utf-8"), base)
+            self._reaches[name] = frozenset() if module.tree is None else self.imports([module.tree], base)
         return self._reaches[name]
 
-    def imports(self, source: str, base: str = "") -> frozenset[str]:
+    def imports(self, trees: Iterable[ast.Module], base: str = "") -> frozenset[str]:
         """The library's modules that a piece of code depends on.
 
         Parameters
         ----------
-        source : str
-            Python; text that does not parse depends on nothing.
+        trees : iterable of ast.Module
+            Its parts; a name that one of them binds is known to all.
         base : str
             The package against which relative imports are read.
         """
-        try:
-            tree = ast.parse(source)
-        except SyntaxError:
-            return frozenset()
-        dynamic = list(_dynamic(tree))
+        nodes = [node for tree in trees for node in ast.walk(tree)]
+        dynamic = list(_dynamic(nodes))
         if None in dynamic:
             return frozenset(self.modules)
         found = {module for name in dynamic if name is not None for module in self.resolve(name)}
         rooms: dict[str, str] = {}  # names in this code that stand for a facade
-        for origin, name, bound in _imported(tree, base):
+        for origin, name, bound in _imported(nodes, base):
             taken = f"{origin}.{name}" if name else origin
             handed_on = name in self.facades.get(origin, {})
             if taken in self.facades and not handed_on:
                 rooms |= {bound: taken} if bound else {}
             else:
                 found |= self.resolve(origin, name) if name else self.resolve(origin)
-        for head, *attributes in _chains(tree):
+        for head, *attributes in _chains(nodes):
             if head in rooms:
                 found |= self.resolve(rooms[head], *attributes)
             elif head == PACKAGE and attributes:
@@ -163,8 +175,8 @@ class Library:
         """What each facade hands on, by the name it gives it."""
         found = {}
         for name, module in self.modules.items():
-            if module.package:
-                handed_on = _facade(ast.parse(module.path.read_text(encoding="utf-8")), name)
+            if module.package and module.tree is not None:
+                handed_on = _facade(module.tree, name)
                 if handed_on is not None:
                     found[name] = handed_on
         return found
@@ -199,7 +211,7 @@ class Library:
         >>> list(here.closure(["from lib import closure"]))
         ['lib', 'lib.closure']
         """
-        todo = set(self.imports("\n".join(filter(_parses, sources))))
+        todo = set(self.imports(tree for tree in map(_parsed, sources) if tree is not None))
         seen: set[str] = set()
         while todo:
             name = todo.pop()
@@ -208,17 +220,9 @@ class Library:
         return {name: self.hash(name) for name in sorted(seen)}
 
 
-def _parses(source: str) -> bool:
-    try:
-        ast.parse(source)
-    except SyntaxError:
-        return False
-    return True
-
-
-def _imported(tree: ast.AST, base: str) -> Iterator[tuple[str, str, str]]:
+def _imported(nodes: Iterable[ast.AST], base: str) -> Iterator[tuple[str, str, str]]:
     """``(module, name taken from it, name it is bound to)`` of every import; empty where there is none."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from ((alias.name, "", alias.asname or "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -255,10 +259,10 @@ def _absolute(node: ast.ImportFrom, base: str) -> str:
     return f"{package}.{node.module}" if node.module else package
 
 
-def _chains(tree: ast.AST) -> Iterator[list[str]]:
-    """Every name a tree mentions, with the attributes taken from it: ``[x]``, ``[x, y, z]``; the longest only."""
-    inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    for node in ast.walk(tree):
+def _chains(nodes: Sequence[ast.AST]) -> Iterator[list[str]]:
+    """Every name that is mentioned, with the attributes taken from it: ``[x]``, ``[x, y, z]``; the longest only."""
+    inner = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
+    for node in nodes:
         if id(node) not in inner and isinstance(node, (ast.Name, ast.Attribute)):
             parts: list[str] = []
             here: ast.expr = node
@@ -269,9 +273,9 @@ def _chains(tree: ast.AST) -> Iterator[list[str]]:
                 yield [here.id, *reversed(parts)]
 
 
-def _dynamic(tree: ast.AST) -> Iterator[str | None]:
+def _dynamic(nodes: Iterable[ast.AST]) -> Iterator[str | None]:
     """Names of dynamic imports; None where the name is computed."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if not isinstance(node, ast.Call):
             continue
         called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")

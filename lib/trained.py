@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,6 @@ def once(function: Callable[..., dict[str, Tensor]], arguments: Mapping[str, Any
 def key(function: Callable[..., Any], arguments: Mapping[str, Any]) -> str:
     """Sha256 over the function, its arguments, their data, and the code they import."""
     from lib import data
-    from lib.closure import Library
 
     for name, value in arguments.items():
         items = value if isinstance(value, tuple) else (value,)
@@ -76,7 +76,15 @@ def key(function: Callable[..., Any], arguments: Mapping[str, Any]) -> str:
         "function": f"{function.__module__}.{function.__qualname__}",
         "arguments": {name: repr(value) for name, value in sorted(arguments.items())},
         "data": {name: data.sums(name) for name in sorted(named)},
-        "code": Library(Path(__file__).resolve().parent).closure([f"import {function.__module__}"]),
+        "code": _code(function.__module__),
         "torch": torch.__version__,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+@cache
+def _code(module: str) -> dict[str, str]:
+    """Hashes of what a module imports, taken once: a process goes on with the code that it has loaded."""
+    from lib.closure import Library
+
+    return Library(Path(__file__).resolve().parent).closure([f"import {module}"])
