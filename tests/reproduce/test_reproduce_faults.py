@@ -173,15 +173,15 @@ def test_kill_of_the_runner_leaves_no_orphan_and_the_next_run_resumes(mini: Mini
 
 @linux
 def test_the_next_runner_kills_what_every_net_let_through(mini: Mini) -> None:
-    mini.add("01", FINISH)
     environment = {**os.environ, guard.MARK: str(mini.layout.attempts / "old" / "1")}
     stray = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], env=environment)
+    mini.add("01", f"import psutil\nassert psutil.Process({stray.pid}).status() == psutil.STATUS_ZOMBIE", FINISH)
     mine = subprocess.Popen(
         [sys.executable, "-c", "import time; time.sleep(60)"], env={**os.environ, guard.MARK: str(mini.root / "other")}
     )
     until(lambda: stray.pid in guard.marked(mini.layout.attempts), 5)
     try:
-        assert mini.run() == 0
+        assert mini.run() == 0, "it is gone before the first notebook starts"
         assert stray.wait(5) == -signal.SIGKILL
         assert mine.poll() is None, "a process of another checkout is not touched"
     finally:
