@@ -101,15 +101,13 @@ def perform(
     log = layout.scratch / "logs" / f"{jobs[0].run}.log"
     outcomes: dict[str, Outcome] = {}
     executor = schedule.choose(scheduler, jobs, slots)
-    cancelled = True
     try:
         with Live(jobs, log, sum(executor.capacity().values())) as live:
             _loop(jobs, settle, executor, live, outcomes, budget_min)
-        cancelled = False
     except KeyboardInterrupt:
         outcomes |= {job.name: Outcome(CANCELLED, "stopped by hand") for job in jobs if job.name not in outcomes}
     finally:
-        executor.close(cancel=cancelled)
+        executor.close()
         guard.kill_marked(layout.attempts / jobs[0].run)
     return outcomes
 

@@ -37,8 +37,8 @@ class Executor(Protocol):
         """Start a job."""
         ...
 
-    def close(self, cancel: bool = False) -> None:
-        """Let go of everything; with ``cancel`` also of what is running."""
+    def close(self) -> None:
+        """Let go of everything."""
         ...
 
 
@@ -60,7 +60,7 @@ class Inline:
         future.set_result(execute(job))
         return future
 
-    def close(self, cancel: bool = False) -> None:
+    def close(self) -> None:
         """Nothing is held."""
 
 
@@ -89,7 +89,7 @@ class Dask:
         """Queue the job for a worker with a free slot of its kind."""
         return self._submit[slot(job)](execute, job)
 
-    def close(self, cancel: bool = False) -> None:
+    def close(self) -> None:
         """Close the client; a cluster of our own ends with its workers and their notebooks."""
         self.client.close()
         if self.cluster is not None:
