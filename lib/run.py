@@ -30,9 +30,11 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from lib import claims as verdicts
-from lib import experiments, plots, trained
+from lib import experiments, trained
 from lib.data.fetch import available
 from lib.data.registry import TWIN
+from lib.plots import legible
+from lib.plots.style import house_style
 from lib.stats import Estimate
 
 Item = TypeVar("Item")
@@ -117,7 +119,7 @@ def _settle(run: Run) -> None:
         torch.set_num_threads(1)
         threadpool_limits(1)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    plots.house_style()
+    house_style()
 
 
 @dataclass
@@ -199,6 +201,11 @@ class Run:
             What a reader who cannot see the figure needs to know, at least five words.
         caption : str
             What to see, for everybody.
+
+        Raises
+        ------
+        ValueError
+            For a bad name, ``alt`` or table, and for text that the picture cuts off or covers.
         """
         if len(alt.split()) < 5:
             raise ValueError(f"alt of figure {name} must say in at least five words what the figure shows, got {alt!r}")
@@ -208,6 +215,7 @@ class Run:
         import matplotlib.pyplot as plt
 
         plt.close(fig)
+        legible.check(fig, name)
         _display_png(self.folder / f"{name}.png", alt)
 
     def table(self, name: str, frame: pd.DataFrame, *, caption: str) -> pd.DataFrame:

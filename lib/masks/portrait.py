@@ -7,7 +7,9 @@ samplers and laid side by side. A sampler that needs more than the contract's ar
 
 Conventions: a sampler is a callable ``(n, grid, *, ratio, generator) -> bool (n, tokens)``. Every sampler starts from
 the generator's state at the call, so a row does not depend on its neighbours; the generator itself does not move. The
-tables feed `lib.plots` as they are: `spectra` a `curve`, `examples` a sheet of `images`.
+tables feed `lib.plots` as they are: `spectra` a `curve`, `examples` a sheet of `images`, and `tables` one figure::
+
+    plots.portraits(*portrait.tables({"random": masks.random, "mine": mine}, 14, ratio=0.75, generator=generator))
 """
 
 from collections.abc import Callable, Mapping
@@ -168,6 +170,63 @@ def examples(
     drawn = _drawn(samplers, grid, ratio, generator, n)
     pictures = torch.cat([(~mask).float().cpu() for mask in drawn.values()])
     return pictures.view(-1, *grid_size(grid)), [name for name in drawn for _ in range(n)]
+
+
+def patches(
+    samplers: Samplers, grid: Grid, *, ratio: float, generator: torch.Generator, n: int = 1000, examples: int = 2
+) -> pd.DataFrame:
+    """How often several samplers hide each patch, beside their first masks.
+
+    Parameters
+    ----------
+    samplers, grid, ratio, generator, n
+        As in `table`.
+    examples : int
+        Masks to keep, at most ``n``.
+
+    Returns
+    -------
+    DataFrame, one row per sampler and patch
+        ``sampler``; ``row`` and ``column`` of the patch, from 0 at the top left; ``hidden_percent`` of the masks hide
+        it; ``example_1``, ``example_2``, …: whether this mask hides it (bool).
+
+    Raises
+    ------
+    ValueError
+        If there are fewer masks than examples.
+    """
+    if not 0 <= examples <= n:
+        raise ValueError(f"examples must be between 0 and n = {n}, got {examples}; raise n")
+    _, width = grid_size(grid)
+    parts = []
+    for name, mask in _drawn(samplers, grid, ratio, generator, n).items():
+        place = torch.arange(mask.shape[1]).numpy()
+        columns = {"row": place // width, "column": place % width}
+        columns["hidden_percent"] = 100 * describe.coverage(mask).cpu().numpy()
+        columns |= {f"example_{index + 1}": mask[index].cpu().numpy() for index in range(examples)}
+        parts.append(pd.DataFrame({"sampler": name} | columns))
+    return pd.concat(parts, ignore_index=True)
+
+
+def tables(
+    samplers: Samplers, grid: Grid, *, ratio: float, generator: torch.Generator, n: int = 1000
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Everything that `lib.plots.portraits` draws, in its order: `table`, `spectra` and `patches`.
+
+    Parameters
+    ----------
+    samplers, grid, ratio, generator, n
+        As in `table`; all three see the same masks.
+
+    Returns
+    -------
+    three DataFrames
+    """
+    return (
+        table(samplers, grid, ratio=ratio, generator=generator, n=n),
+        spectra(samplers, grid, ratio=ratio, generator=generator, n=n),
+        patches(samplers, grid, ratio=ratio, generator=generator, n=n, examples=min(n, 2)),
+    )
 
 
 def _drawn(samplers: Samplers, grid: Grid, ratio: float, generator: torch.Generator, n: int) -> dict[str, Tensor]:
