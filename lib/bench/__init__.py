@@ -2,5 +2,5 @@
 
 `harness` times two callables that do the same job in interleaved rounds; `masks` holds the cases of masked image
 modelling, and `published` and `plain_mae` their peers: published algorithms stated anew, never slower than they are.
-``python -m lib.bench`` runs them and writes ``reports/bench/<name>.csv`` with its figure.
+``python -m lib.bench`` runs them and writes ``reports/bench/<name>.csv`` with its figure; `readme` makes their page.
 """

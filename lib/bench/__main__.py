@@ -1,4 +1,4 @@
-"""``python -m lib.bench``: time ours beside the peers; write ``reports/bench/<name>.csv`` and its figure.
+"""``python -m lib.bench``: time ours beside the peers; write ``reports/bench/<name>.csv``, its figure and the page.
 
 Exit codes: 0 the table is written, whether targets are met or not; 2 it was asked for wrongly, or a peer did another
 job than ours. A ratio below its target is marked in words in the table and in the figure.
@@ -6,6 +6,7 @@ job than ours. A ratio below its target is marked in words in the table and in t
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -15,12 +16,12 @@ import pandas as pd
 import typer
 
 from lib import experiments, plots
-from lib.bench import harness, masks, steps
+from lib.bench import harness, masks, readme, steps
 from lib.bench.harness import Case
+from lib.bench.readme import MISSED
 
 WRONG = 2
 WIDE = 200  # columns of a table in a log
-MISSED = "below target"
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
 SHOWN = harness.CLOCKS[0]  # the figure shows CPU time: wall time also counts what other processes did
 
@@ -82,7 +83,7 @@ def show(table: pd.DataFrame) -> None:
     missed = int((table["ratio"] < table["target"]).sum())
     console.print(f"{len(table) - missed} of {len(table)} rows reach their target, {missed} are below it")
     cores = os.cpu_count() or 1
-    busy = table[table["load"] + table["threads"] > cores + 1]
+    busy = readme.busy(table, cores=cores)
     if len(busy):
         most = table["load"].max()
         console.print(f"{len(busy)} rows were taken while other work kept {cores} cores busy (load up to {most:.1f}):")
@@ -90,17 +91,20 @@ def show(table: pd.DataFrame) -> None:
 
 
 def write(table: pd.DataFrame, folder: Path, name: str) -> None:
-    """Write the csv and the figure as svg and png, each beside its place and then renamed."""
+    """Write csv, conditions, the figure as svg and png, then the folder's page, each beside its place and renamed."""
     folder.mkdir(parents=True, exist_ok=True)
     _renamed(
         folder / f"{name}.csv", lambda path: table.to_csv(path, index=False, float_format="%.4g", lineterminator="\n")
     )
+    taken = json.dumps(readme.conditions(table), indent=1) + "\n"
+    _renamed(folder / f"{name}.json", lambda path: path.write_text(taken, encoding="utf-8"))
     plots.house_style()
     fig = draw(table)
     _renamed(
         folder / f"{name}.svg", lambda path: fig.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
     )
     _renamed(folder / f"{name}.png", lambda path: fig.savefig(path, format="png", metadata={"Software": None}))
+    _renamed(folder / "README.md", lambda path: path.write_text(readme.page(folder), encoding="utf-8"))
 
 
 def draw(table: pd.DataFrame) -> Any:

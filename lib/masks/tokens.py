@@ -11,9 +11,11 @@ Conventions: see `lib.masks.contract`.
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from lib.masks import blocks
 from lib.masks.contract import Grid, check_call, hidden_count, hide_highest
 
 
@@ -88,20 +90,17 @@ def block(
         raise ValueError(f"smallest must be a share of the grid in (0, 1), got {smallest:g}; BEiT uses 16 / 196")
     if not 0 < aspect <= 1:
         raise ValueError(f"aspect must be in (0, 1], got {aspect:g}; its inverse is the largest ratio, BEiT uses 0.3")
-    count = hidden_count(height * width, ratio=ratio)
-    least = max(1.0, smallest * height * width)
-    hidden = torch.zeros(n, height * width, dtype=torch.bool, device=generator.device)
-    for _ in range(rounds):
-        missing = count - hidden.sum(1)
-        open_rows = missing.nonzero().squeeze(1)
-        if not len(open_rows):
-            break
-        missing, before = missing[open_rows], hidden[open_rows]
-        area = _uniform(least, missing.clamp(min=least), generator)
-        fresh = _rectangles(area, (height, width), aspect, generator) & ~before
-        hidden[open_rows] = before | _cut(fresh, missing, (height, width), generator)
-    filler = torch.rand(hidden.shape, generator=generator, device=generator.device)
-    return hide_highest(hidden + filler / 2, ratio=ratio)
+    token, least = np.arange(height * width, dtype=np.float32), max(1.0, smallest * height * width)
+    hidden, last, unfinished = blocks.grown(
+        n, (height, width), generator, count=hidden_count(len(token), ratio=ratio), least=least, aspect=aspect,
+        rounds=rounds,
+    )  # fmt: skip
+    angle = 2 * math.pi * blocks.chances(generator, n, 1)
+    scores = token // width * np.sin(angle) + token % width * np.cos(angle)  # (n, tokens)
+    scores[~last] = -np.inf
+    scores[unfinished] = blocks.chances(generator, len(unfinished), len(token))
+    scores[hidden] = np.inf
+    return hide_highest(torch.from_numpy(scores), ratio=ratio).to(generator.device)
 
 
 def grid(n: int, grid: Grid, *, ratio: float, generator: torch.Generator) -> Tensor:
@@ -178,36 +177,6 @@ def cells(n: int, grid: Grid, *, ratio: float, generator: torch.Generator, cell:
     scores = rank.view(n, down, across).repeat_interleave(cell, 1).repeat_interleave(cell, 2)
     scores = scores[:, :height, :width].reshape(n, -1)  # (n, tokens)
     return hide_highest(scores + torch.rand(scores.shape, generator=generator, device=scores.device), ratio=ratio)
-
-
-def _uniform(low: float, high: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw one number in [low, high) per entry of ``high``."""
-    return low + (high - low) * torch.rand(high.shape, generator=generator, device=high.device)
-
-
-def _rectangles(area: Tensor, size: tuple[int, int], aspect: float, generator: torch.Generator) -> Tensor:
-    """Place one rectangle of about the given area (n,) per image, inside the grid: bool (n, tokens)."""
-    limit = torch.full_like(area, -math.log(aspect))
-    stretch = _uniform(-1.0, torch.ones_like(area), generator).mul(limit).div(2).exp()  # sqrt of height / width
-    inside = []
-    for side, length in zip(size, (area.sqrt() * stretch, area.sqrt() / stretch), strict=True):
-        length = length.round().clamp(1, max(1, side - 1))
-        start = _uniform(0.0, side - length + 1, generator).floor()
-        steps = torch.arange(side, device=area.device)
-        inside.append((steps >= start[:, None]) & (steps < (start + length)[:, None]))  # (n, side)
-    return (inside[0][:, :, None] & inside[1][:, None, :]).flatten(1)
-
-
-def _cut(fresh: Tensor, missing: Tensor, size: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """Keep at most ``missing`` (n,) of the fresh tokens: those first met by a line moving in a random direction."""
-    over = (fresh.sum(1) > missing).nonzero().squeeze(1)
-    angle = 2 * math.pi * torch.rand(len(over), 1, generator=generator, device=fresh.device)
-    token = torch.arange(fresh.shape[1], device=fresh.device)
-    along = (token // size[1]) * angle.sin() + (token % size[1]) * angle.cos()  # (over, tokens)
-    rank = along.masked_fill(~fresh[over], math.inf).argsort(1).argsort(1)
-    kept = fresh.clone()
-    kept[over] &= rank < missing[over, None]
-    return kept
 
 
 def _lattice(order: Tensor, size: tuple[int, int], ratio: float, generator: torch.Generator) -> Tensor:

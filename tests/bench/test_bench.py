@@ -5,6 +5,7 @@ No test decides by a time: how fast something is, is measured by ``make bench``.
 
 from __future__ import annotations
 
+import json
 import random
 
 import numpy as np
@@ -15,7 +16,7 @@ from typer.testing import CliRunner
 
 from lib import masks as samplers
 from lib.bench import __main__ as command
-from lib.bench import harness, masks, published, steps
+from lib.bench import harness, masks, published, readme, steps
 from lib.bench.harness import AnotherJob, Case, Clocks, Pair
 
 SMALL = masks.Sizes(batch=6, side=8, patterns=8, pattern_side=12, widths=(3,))
@@ -241,12 +242,37 @@ def table():
 
 def test_what_is_written_can_be_read(table, tmp_path, capsys):
     command.write(table, tmp_path, "masks")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["masks.csv", "masks.png", "masks.svg"]
+    written = ["README.md", "masks.csv", "masks.json", "masks.png", "masks.svg"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == written
     read = pd.read_csv(tmp_path / "masks.csv")
     assert tuple(read.columns) == harness.COLUMNS and len(read) == 8
     assert read["ratio"].tolist() == pytest.approx([3.0] * 4 + [1.5] * 4)
     command.write(table, tmp_path / "again", "masks")
     assert (tmp_path / "masks.svg").read_bytes() == (tmp_path / "again" / "masks.svg").read_bytes()
+
+
+def test_the_page_holds_every_table_of_the_folder(table, tmp_path):
+    command.write(table, tmp_path, "masks")
+    quiet = table.assign(load=0.0)
+    command.write(quiet, tmp_path, "again")
+    (tmp_path / "other.csv").write_text("a,b\n", encoding="utf-8")  # not of a benchmark: no conditions
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert [line for line in text.splitlines() if line.startswith("## ")] == ["## again", "## masks"]
+    first = text.partition("## masks")[0]
+    rows = [line for line in first.splitlines() if line.startswith(("| quick", "| slow"))]
+    assert len(rows) == 4 and all(row.count("|") == 10 for row in rows)
+    assert [row.count("below target") for row in rows] == [0, 0, 2, 2]
+    assert "| quick masks | 1 | 50 masks | 16.67 | 3.00 [3.00, 3.00] | 3.00 [3.00, 3.00] | 2 | 0.0 |" in rows[0]
+    assert "4 of 8 ratios reach their target. Data" in first and "![" in first and "(again.svg)" in first
+    taken = json.loads((tmp_path / "masks.json").read_text(encoding="utf-8"))
+    assert taken["versions"]["torch"] == torch.__version__ and taken["rounds"] == 5 and taken["cores"] >= 1
+    assert f"torch {torch.__version__}, numpy {np.__version__}" in text
+
+
+def test_a_busy_machine_is_named(table):
+    loaded = table.assign(load=1.5)
+    assert len(readme.busy(loaded, cores=2)) == 4, "two threads beside 1.5 busy cores on two cores"
+    assert len(readme.busy(loaded, cores=4)) == 0
 
 
 def test_a_missed_target_is_said_in_words(table, capsys):

@@ -99,6 +99,70 @@ def test_hide_highest_ignores_positive_scaling():
     assert torch.equal(masks.hide_highest(scores, ratio=0.6), masks.hide_highest(3.5 * scores, ratio=0.6))
 
 
+def by_indices(scores, ratio):
+    """What hide_highest gave before it looked for the threshold: the mask of the indices torch sorts out."""
+    chosen = scores.topk(contract.hidden_count(scores.shape[1], ratio=ratio), dim=1, sorted=False).indices
+    return torch.zeros(scores.shape, dtype=torch.bool).scatter_(1, chosen, True)
+
+
+def awkward_scores():
+    """Scores of every kind: smooth, tied at the threshold and elsewhere, constant, infinite, NaN, strided, integer."""
+    smooth = torch.randn(40, 49, generator=seeded())
+    some = torch.rand(smooth.shape, generator=seeded(1)) < 0.1
+    one = smooth.clone()
+    one[3, 7] = torch.nan
+    return {
+        "smooth": smooth, "float64": smooth.double(), "bfloat16": smooth.bfloat16(), "float16": smooth.half(),
+        "int64": (1e6 * smooth).long(), "ties": (3 * smooth).round(), "one tie": torch.cat([smooth, smooth.round()]),
+        "constant": torch.ones(5, 49), "zeros of both signs": torch.zeros(4, 49) * smooth[:4].sign(),
+        "infinite": smooth.masked_fill(some, torch.inf), "minus infinite": smooth.masked_fill(some, -torch.inf),
+        "NaN": smooth.masked_fill(some, torch.nan), "one NaN": one, "only NaN": torch.full((3, 49), torch.nan),
+        "transposed": smooth.T, "every other": smooth[::2, ::3], "expanded": smooth[:1].expand(6, -1),
+        "conjugate": torch.complex(smooth, smooth).conj().imag, "no rows": smooth[:0], "one row": smooth[:1],
+        "two tokens": smooth[:, :2],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", awkward_scores())
+@pytest.mark.parametrize("ratio", [0.02, 0.03, 0.5, 0.75, 0.97, 0.98])
+def test_hide_highest_gives_the_mask_of_the_sorted_indices(kind, ratio):
+    scores = awkward_scores()[kind]
+    count = round(ratio * scores.shape[1])
+    if not 0 < count < scores.shape[1]:
+        with pytest.raises(ValueError, match="ratio must hide some tokens"):
+            masks.hide_highest(scores, ratio=ratio)
+        return
+    before = scores.clone()
+    mask = masks.hide_highest(scores, ratio=ratio)
+    assert torch.equal(mask, by_indices(scores, ratio))
+    assert mask.is_contiguous() and mask.dtype == torch.bool and (mask.sum(1) == count).all()
+    torch.testing.assert_close(scores, before, rtol=0, atol=0, equal_nan=True)
+
+
+def test_hide_highest_counts_nan_as_highest():
+    scores = torch.tensor([[0.0, torch.nan, 2.0, 1.0], [0.0, 1.0, 1.0, torch.nan]])  # and beside a tie
+    mask = masks.hide_highest(scores, ratio=0.5)
+    assert mask[0].tolist() == [False, True, True, False]
+    assert mask[1, 3] and torch.equal(mask, by_indices(scores, 0.5))
+
+
+@pytest.mark.parametrize("tokens", [2, 3, 5])
+def test_hide_highest_on_all_small_rows(tokens):
+    """Every row of few values, NaN and infinities among them, alone and all in one call."""
+    values = torch.tensor([-torch.inf, -1.0, -0.0, 0.0, 2.0, torch.inf, torch.nan])
+    scores = torch.cartesian_prod(*[values[: 7 if tokens < 5 else 5]] * tokens)
+    scores = torch.cat([scores, scores.flip(1).roll(1, 1), scores.nan_to_num(torch.nan, torch.nan, 7.0)])
+    for ratio in (0.4, 0.5, 0.6):
+        assert torch.equal(masks.hide_highest(scores, ratio=ratio), by_indices(scores, ratio))
+        for row in scores[::7]:
+            assert torch.equal(masks.hide_highest(row[None], ratio=ratio), by_indices(row[None], ratio))
+
+
+def test_hide_highest_takes_scores_with_a_gradient():
+    scores = torch.randn(3, 16, generator=seeded(), requires_grad=True)
+    assert torch.equal(masks.hide_highest(scores, ratio=0.5), by_indices(scores, 0.5))
+
+
 def test_hidden_count_follows_python_rounding():
     assert [contract.hidden_count(10, ratio=r) for r in (0.24, 0.25, 0.26, 0.35)] == [2, 2, 3, 4]
 
