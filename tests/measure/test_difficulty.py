@@ -8,9 +8,7 @@ import torch
 from scipy.stats import spearmanr
 
 from lib import masks
-from lib.measure import difficulty
-from lib.measure import pretraining_hpm as mining
-from lib.measure import pretraining_masks as shaped
+from lib.measure import difficulty, pretraining
 from lib.models import mae
 
 SIZES = {"patch": 7, "width": 32, "depth": 1}
@@ -26,7 +24,7 @@ def images():
 
 
 def test_hidden_losses_are_those_of_a_loop_over_places(images):
-    model = shaped.empty("digits-twin", seed=0, **SIZES)
+    model = pretraining.empty_mae("digits-twin", seed=0, norm_targets=True, **SIZES)
     hidden = masks.random(6, model.grid, ratio=0.5, generator=chance())
     hidden[:, 3] = False  # a place that no mask hides
     hidden[:, 4] = torch.arange(6) > 0
@@ -46,7 +44,7 @@ def test_hidden_losses_are_those_of_a_loop_over_places(images):
 
 
 def test_where_no_place_is_preferred_it_is_the_reconstruction_loss(images):
-    model = shaped.empty("digits-twin", seed=0, **SIZES)
+    model = pretraining.empty_mae("digits-twin", seed=0, norm_targets=True, **SIZES)
     x = images[:4]
     hidden = torch.ones(4, 16, dtype=torch.bool)
     hidden[torch.arange(16) // 4, torch.arange(16)] = False  # each image shows four places, each place is shown once
@@ -67,7 +65,7 @@ def test_rank_correlation_is_scipys_with_ties_and_without_order():
 
 
 def test_maps_are_means_over_the_masks_that_hid_a_patch(images):
-    model = mining.empty_hpm("digits-twin", seed=0, **SIZES)
+    model = pretraining.empty_hpm("digits-twin", seed=0, **SIZES)
     losses, guesses = difficulty.loss_maps(model, images, ratio=0.5, draws=1, generator=chance(5))
     hidden = masks.random(6, model.mae.grid, ratio=0.5, generator=chance(5))
     assert torch.equal(losses.isnan(), ~hidden)
@@ -80,7 +78,7 @@ def test_maps_are_means_over_the_masks_that_hid_a_patch(images):
 
 
 def test_a_perfect_guess_is_recognised_and_each_guess_is_its_own(images, monkeypatch):
-    model = mining.empty_hpm("digits-twin", seed=0, **SIZES)
+    model = pretraining.empty_hpm("digits-twin", seed=0, **SIZES)
     options = {"ratio": 0.75, "draws": 3}
     place = torch.rand(16, generator=chance(1))
     found = difficulty.guess_correlations(model, images, by_place=place, generator=chance(2), **options)

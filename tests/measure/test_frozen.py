@@ -6,14 +6,13 @@ import torch
 
 from lib import data, train
 from lib.data.objects import object_labels
-from lib.measure import dense, frozen, probes
-from lib.measure import pretraining_masks as shaped
+from lib.measure import dense, frozen, pretraining, probes
 
 SIZES = {"patch": 4, "width": 32, "depth": 1}
 
 
 def test_images_and_patches_are_asked_as_by_hand():
-    model = shaped.empty("digits", seed=0, **SIZES)
+    model = pretraining.empty_mae("digits", seed=0, norm_targets=True, **SIZES)
     seen, test = data.images("digits", n=60), data.images("digits", split="test", n=40)
     found = frozen.of_images(model, seen, test)
     a, b = (train.predict(model.encode, part.x) for part in (seen, test))
@@ -30,7 +29,7 @@ def test_images_and_patches_are_asked_as_by_hand():
 
 
 def test_places_alone_know_less_than_the_truth_allows():
-    model = shaped.empty("digits", seed=0, **SIZES)
+    model = pretraining.empty_mae("digits", seed=0, norm_targets=True, **SIZES)
     seen, test = data.images("digits", n=60), data.images("digits", split="test", n=40)
     iou = frozen.chance_of_place(model.places, seen, test, patch=4, n_seen=60, n_test=40)
     _, whole = frozen.of_patches(model, seen, test, patch=4, n_seen=60, n_test=40)

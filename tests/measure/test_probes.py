@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from lib.measure import pretraining, probes
+from lib.measure import probes
 
 
 def blobs(n: int = 120, *, seed: int = 0, spread: float = 0.6) -> tuple[torch.Tensor, torch.Tensor]:
@@ -109,36 +109,3 @@ def test_errors():
         probes.linear(x, y, x[:1], torch.tensor([7]))
     with pytest.raises(ValueError, match=r"k must be in \[1, 120\]"):
         probes.knn(x, y, x, y, k=121)
-
-
-TINY = {"n_images": 64, "epochs": 1, "patch": 7, "width": 32, "depth": 1}
-
-
-def test_pretraining_is_a_function_of_its_literals():
-    runs = [
-        pretraining.pretrain_mae("digits-twin", seed=seed, sampling=how, ratio=0.5, **TINY)
-        for seed, how in ((0, "random"), (0, "random"), (1, "random"), (0, "block"))
-    ]
-    assert all(torch.equal(value, runs[1][name]) for name, value in runs[0].items())
-    assert not torch.equal(runs[0]["embed.weight"], runs[2]["embed.weight"])
-    assert not torch.equal(runs[0]["embed.weight"], runs[3]["embed.weight"])
-    model = pretraining.load_mae(runs[0], "digits-twin", patch=7, width=32, depth=1)
-    assert torch.equal(model.embed.weight, runs[0]["embed.weight"])
-    assert not model.training
-    assert runs[0]["loss"].shape == (1,)
-
-
-def test_arms_of_one_seed_start_alike_and_see_the_same():
-    """Pairing: whatever is hidden, the first weights and the order of the images are those of the seed."""
-    first = pretraining.empty_mae("digits-twin", seed=4, patch=7, width=32, depth=1)
-    second = pretraining.empty_mae("digits-twin", seed=4, patch=7, width=32, depth=1)
-    other = pretraining.empty_mae("digits-twin", seed=5, patch=7, width=32, depth=1)
-    assert torch.equal(first.embed.weight, second.embed.weight)
-    assert not torch.equal(first.embed.weight, other.embed.weight)
-
-
-def test_pretraining_errors():
-    with pytest.raises(ValueError, match="sampling must be one of random, block, grid, got 'blob'"):
-        pretraining.pretrain_mae("digits-twin", seed=0, sampling="blob", ratio=0.5, **TINY)
-    with pytest.raises(ValueError, match="multiple of 32"):
-        pretraining.empty_mae("digits-twin", seed=0, patch=7, width=20, depth=1)

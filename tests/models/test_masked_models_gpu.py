@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lib import masks
-from lib.measure.pretraining_hpm import hpm_loss
+from lib.measure import pretraining
 from lib.models import hpm, mae, simmim, targets
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
@@ -48,7 +48,7 @@ def test_half_precision_trains_every_model(device):
         return [
             mae.reconstruction_loss(plain(x, mask), plain.targets(x), mask),
             simmim.l1_loss(fills(x, mask), fills.targets(x), mask),
-            hpm_loss(mined, mined, x, mask, relative=True),
+            pretraining.hpm_loss(mined, mined, x, mask, relative=True),
         ]
 
     for model in (plain, fills, mined):

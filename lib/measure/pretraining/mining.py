@@ -1,13 +1,11 @@
-"""Pretraining runs in which a predicted loss chooses what is hidden, from literals to weights.
+"""Pretraining in which a predicted loss chooses what is hidden.
 
 Wang et al. 2023, HPM (arXiv:2304.05919): each step the teacher looks at whole images, a growing share of the mask
 follows its prediction, the student reconstructs and learns to predict its own losses, and the teacher follows.
 
-Differences: as in `lib.measure.pretraining`; the teacher follows before a step instead of after the one before, so it
-has not seen the very last step.
+Difference: the teacher follows before a step instead of after the one before, so it has not seen the very last step.
 
-Conventions: as in `lib.measure.pretraining`. The autoencoder starts from the weights of `pretrain_mae` with the same
-seed, and all strategies of one seed start alike and see the same images in the same order.
+Conventions: all strategies of one seed start alike, the autoencoder from the weights of `empty_mae`.
 """
 
 import math
@@ -15,9 +13,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from lib import data, masks, train
-from lib.measure import pretraining
-from lib.measure.pretraining_targets import finished
+from lib import masks
+from lib.measure.pretraining.images import seen
+from lib.measure.pretraining.loop import pretrain
+from lib.measure.pretraining.untrained import empty_mae
 from lib.models import hpm, mae
 
 STRATEGIES = ("random", "easy-to-hard", "hard-to-easy", "hardest", "easiest")
@@ -27,18 +26,18 @@ def pretrain_hpm(
     source: str,
     *,
     seed: int,
-    strategy: str,
     ratio: float,
     n_images: int,
     epochs: int,
+    strategy: str = "easy-to-hard",
     relative: bool = True,
     decay_start: float = 0.999,
     decay_end: float = 0.9999,
     decay_epochs: int = 100,
+    norm_targets: bool = True,
     patch: int = 7,
     width: int = 64,
     depth: int = 2,
-    norm_targets: bool = True,
     batch_size: int = 64,
     lr: float = 2e-3,
     device: str = "cpu",
@@ -48,7 +47,7 @@ def pretrain_hpm(
 
     Parameters
     ----------
-    source, seed, ratio, n_images, epochs, patch, width, depth, norm_targets, batch_size, lr, device, checkpoint
+    source, seed, ratio, n_images, epochs, norm_targets, patch, width, depth, batch_size, lr, device, checkpoint
         As in `lib.measure.pretraining.pretrain_mae`.
     strategy : {"random", "easy-to-hard", "hard-to-easy", "hardest", "easiest"}
         As in `choose`.
@@ -70,7 +69,7 @@ def pretrain_hpm(
     """
     _check(strategy)
     model = empty_hpm(source, seed=seed, patch=patch, width=width, depth=depth, norm_targets=norm_targets)
-    images = data.images(source, n=n_images, seed=seed).x.to(device)
+    images = seen(source, n_images=n_images, seed=seed)
     steps = math.ceil(len(images) / batch_size)  # of an epoch, as `lib.train.fit` counts them
 
     def loss(trained: nn.Module, batch: tuple[Tensor, ...], generator: torch.Generator) -> Tensor:
@@ -80,11 +79,10 @@ def pretrain_hpm(
         hidden = choose(strategy, expected, ratio=ratio, epoch=epoch, epochs=epochs, generator=generator)
         return hpm_loss(trained, model, batch[0], hidden, relative=relative)
 
-    history = train.fit(
-        model, loss, (images,), epochs=epochs, batch_size=batch_size, lr=lr,
-        generator=torch.Generator().manual_seed(seed + 1), checkpoint=checkpoint, label=f"{strategy} seed {seed}",
+    return pretrain(
+        model, loss, images, seed=seed, epochs=epochs, batch_size=batch_size, lr=lr, device=device,
+        checkpoint=checkpoint, label=strategy,
     )  # fmt: skip
-    return finished(model, history)
 
 
 def choose(
@@ -160,7 +158,7 @@ def empty_hpm(source: str, *, seed: int, patch: int, width: int, depth: int, nor
     Raises
     ------
     ValueError
-        As `lib.measure.pretraining.empty_mae`.
+        As `empty_mae`.
     """
-    model = pretraining.empty_mae(source, seed=seed, patch=patch, width=width, depth=depth, norm_targets=norm_targets)
+    model = empty_mae(source, seed=seed, patch=patch, width=width, depth=depth, norm_targets=norm_targets)
     return hpm.HPM(model, depth=len(model.decoder_blocks), generator=torch.Generator().manual_seed(seed + 2))
