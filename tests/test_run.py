@@ -84,6 +84,13 @@ def test_bad_figures(opened, name, data, alt, message):
         opened.figure(name, plots.figure()[0], data=data, alt=alt, caption="Two points.")
 
 
+def test_a_figure_that_cannot_be_read_is_refused(opened):
+    fig, ax = plots.figure()
+    ax.set_title("a title that runs over the edge of the picture and is cut off by it, whoever looks at it")
+    with pytest.raises(ValueError, match="figure cut: text must lie inside the picture, 'a title that runs"):
+        opened.figure("cut", fig, data=TABLE, alt="an empty pair of axes", caption="Nothing.")
+
+
 def test_the_rule_decides(opened):
     card = opened.claim("it-does", stats.paired([3.0, 3.1, 2.9, 3.2, 3.0]))
     assert "supported" in repr(card)

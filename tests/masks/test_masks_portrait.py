@@ -95,6 +95,28 @@ def test_examples_are_pictures_with_titles():
     plots.images(pictures, titles=titles)
 
 
+def test_patches_are_coverage_and_the_first_masks():
+    named = {"random": masks.random, "cells": masks.cells}
+    table = portrait.patches(named, (6, 9), ratio=0.5, generator=seeded(), n=30)
+    assert list(table.columns) == ["sampler", "row", "column", "hidden_percent", "example_1", "example_2"]
+    assert len(table) == 54 * 2
+    for name, rows in table.groupby("sampler"):
+        mask = named[name](30, (6, 9), ratio=0.5, generator=seeded())
+        token = (rows["row"] * 9 + rows["column"]).tolist()
+        assert rows["hidden_percent"].tolist() == pytest.approx((100 * mask.double().mean(0))[token].tolist())
+        assert rows["example_2"].tolist() == mask[1, token].tolist()
+    with pytest.raises(ValueError, match="examples must be between 0 and n = 3, got 4"):
+        portrait.patches(SAMPLERS, 8, ratio=0.5, generator=seeded(), n=3, examples=4)
+
+
+def test_tables_are_those_of_the_single_functions():
+    options = {"ratio": 0.75, "n": 20}
+    given = portrait.tables(SAMPLERS, 8, generator=seeded(), **options)
+    for frame, function in zip(given, (portrait.table, portrait.spectra, portrait.patches), strict=True):
+        assert frame.equals(function(SAMPLERS, 8, generator=seeded(), **options))
+    assert "example_2" not in portrait.tables(SAMPLERS, 8, generator=seeded(), ratio=0.75, n=1)[2]
+
+
 def test_errors_say_what_to_do():
     with pytest.raises(ValueError, match="samplers must name at least one sampler"):
         portrait.table({}, 8, ratio=0.75, generator=seeded())
