@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
@@ -49,6 +50,16 @@ def test_what_is_installed_is_the_lock():
     pins = locked()
     for requirement in wanted():
         assert Version(version(requirement.name)).base_version == pins[canonicalize_name(requirement.name)].base_version
+
+
+def test_the_lock_installs_on_the_oldest_python_that_is_promised():
+    from importlib.metadata import metadata
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    oldest = Version(project["requires-python"].removeprefix(">=") + ".0")
+    asked = {name: metadata(name).get("Requires-Python") for name in locked()}
+    refusing = {name: text for name, text in asked.items() if text and oldest not in SpecifierSet(text)}
+    assert not refusing, f"these want a newer Python than {oldest}: pin an older release of each"
 
 
 def test_makefile_is_short_and_explained():
