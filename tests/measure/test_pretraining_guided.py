@@ -136,10 +136,25 @@ def test_it_starts_from_the_plain_autoencoder_of_its_seed():
     model = pretraining.empty_guided("digits-twin", seed=3, **SIZES)
     plain = pretraining.empty_mae("digits-twin", seed=3, **SIZES).state_dict()
     own = model.student.state_dict()
-    assert all(torch.equal(value, own[name]) for name, value in plain.items() if "decoder_head" not in name)
-    assert own["decoder_head.weight"].shape == (32, 16)
+    assert own.keys() == plain.keys()
+    assert all(torch.equal(value, own[name]) for name, value in plain.items())
     other = pretraining.empty_guided("digits-twin", seed=4, **SIZES)
-    assert not torch.equal(other.student.decoder_head.weight, own["decoder_head.weight"])
+    assert not torch.equal(other.head.weight, model.head.weight)
+
+
+def test_loss_is_the_error_of_features_plus_that_of_pixels_on_hidden_patches():
+    model, x = pretraining.empty_guided("digits-twin", seed=0, **SIZES), images(6)
+    tokens, weight = model.look(x)
+    hidden = pretraining.hide_by("high", weight, (4, 4), ratio=0.5, generator=torch.Generator())
+    with torch.no_grad():
+        painted, guessed = model(x, hidden)
+        assert torch.allclose(painted, model.student(x, hidden), atol=1e-6)
+        slow = 0.0
+        for found, goal in ((painted, model.student.targets(x)), (guessed, guided.goals(tokens))):
+            parts = [(found[i, t] - goal[i, t]).square().mean() for i in range(6) for t in range(16) if hidden[i, t]]
+            slow += float(torch.stack(parts).mean())
+        value = pretraining.guided_loss(model, model, x, hidden, tokens=tokens)
+    assert float(value) == pytest.approx(slow, abs=1e-5)  # float32
 
 
 def test_a_teacher_that_copies_or_stays(monkeypatch):

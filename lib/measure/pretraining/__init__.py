@@ -13,7 +13,7 @@ Differences from the papers: any size; no augmentation; the learning rate is not
 
 from lib.measure.pretraining.autoencoder import pretrain_mae
 from lib.measure.pretraining.features import empty_features, pretrain_features, redecoded
-from lib.measure.pretraining.guided import GUIDES, blocks_asked, empty_guided, hide_by, pretrain_guided
+from lib.measure.pretraining.guided import GUIDES, blocks_asked, empty_guided, guided_loss, hide_by, pretrain_guided
 from lib.measure.pretraining.images import seen, speckled
 from lib.measure.pretraining.loop import loaded, masked_loss
 from lib.measure.pretraining.mining import STRATEGIES, choose, empty_hpm, hpm_loss, pretrain_hpm
@@ -31,6 +31,7 @@ __all__ = [
     "empty_hpm",
     "empty_mae",
     "empty_simmim",
+    "guided_loss",
     "hide_by",
     "hpm_loss",
     "loaded",

@@ -53,8 +53,8 @@ def pretrain_guided(
     Returns
     -------
     dict of str to Tensor
-        The state of a `Guided`, and under "loss" the mean of each epoch (epochs,), comparable only between runs that
-        hide the same patches.
+        The state of a `Guided`, and under "loss" the mean of `guided_loss` in each epoch (epochs,), comparable only
+        between runs that hide the same patches.
 
     Raises
     ------
@@ -70,12 +70,36 @@ def pretrain_guided(
         model.follow(decay)
         tokens, attention = model.look(batch[0], last=blocks_asked(guide, depth))
         hidden = hide_by(guide, attention, model.student.grid, ratio=ratio, generator=generator)
-        return mae.reconstruction_loss(trained(batch[0], hidden), guided.goals(tokens), hidden)
+        return guided_loss(trained, model, batch[0], hidden, tokens=tokens)
 
     return pretrain(
         model, loss, seen(source, n_images=n_images, seed=seed), seed=seed, epochs=epochs, batch_size=batch_size,
         lr=lr, device=device, checkpoint=checkpoint, label=guide,
     )  # fmt: skip
+
+
+def guided_loss(trained: nn.Module, model: guided.Guided, images: Tensor, hidden: Tensor, *, tokens: Tensor) -> Tensor:
+    """Squared error of the teacher's features plus that of pixels, both on hidden patches, with weight one each.
+
+    Parameters
+    ----------
+    trained : nn.Module
+        ``model`` as the training loop wraps it.
+    model : Guided
+        Gives the pixels that are predicted.
+    images : Tensor (n, c, h, w)
+    hidden : bool Tensor (n, tokens)
+        True = hidden, the same count in every row.
+    tokens : Tensor (n, tokens, width)
+        Features of the teacher, which saw everything.
+
+    Returns
+    -------
+    Tensor ()
+    """
+    painted, guessed = trained(images, hidden)
+    known = mae.reconstruction_loss(guessed, guided.goals(tokens), hidden)
+    return known + mae.reconstruction_loss(painted, model.student.targets(images), hidden)
 
 
 def blocks_asked(guide: str, depth: int) -> int:
