@@ -10,9 +10,9 @@ else
 PY := python
 READY :=
 endif
-OPTIONS = $(if $(PROFILE),--profile $(PROFILE)) $(if $(ONLY),--only $(ONLY)) $(if $(JOBS),--jobs $(JOBS)) \
+OPTIONS = $(if $(PROFILE),--profile $(PROFILE)) $(if $(ONLY),--only '$(ONLY)') $(if $(JOBS),--jobs $(JOBS)) \
   $(if $(SCHEDULER),--scheduler $(SCHEDULER)) $(if $(BUDGET_MIN),--budget-min $(BUDGET_MIN)) $(if $(TRUST),--trust $(TRUST))
-WHICH = $(if $(PROFILE),--profile $(PROFILE)) $(if $(ONLY),--only $(ONLY))
+WHICH = $(if $(PROFILE),--profile $(PROFILE)) $(if $(ONLY),--only '$(ONLY)')
 
 .DEFAULT_GOAL := help
 .PHONY: help setup reproduce test check smoke plan why diff verify retry-failed site lab new bench clean
@@ -22,7 +22,7 @@ setup: $(READY)  ## make .venv from requirements.lock and the git filter that ke
 reproduce: $(READY)  ## run what is not yet reproduced: PROFILE= ONLY= JOBS= SCHEDULER= BUDGET_MIN= TRUST=
 	$(PY) -m lib.reproduce run $(OPTIONS)
 smoke: $(READY)  ## all notebooks at their smallest, without a network
-	$(PY) -m lib.reproduce run --profile smoke $(if $(ONLY),--only $(ONLY))
+	$(PY) -m lib.reproduce run --profile smoke $(if $(ONLY),--only '$(ONLY)')
 plan: $(READY)   ## what would run, its minutes and memory
 	$(PY) -m lib.reproduce plan $(OPTIONS)
 why: $(READY)    ## which component of a key changed: ONLY=
@@ -40,7 +40,7 @@ new: $(READY)    ## a notebook skeleton and its block: FAMILY= TITLE= PAPER=
 lab: $(READY)    ## JupyterLab on notebooks/
 	$(PY) -m jupyterlab --notebook-dir notebooks
 bench: $(READY)  ## ours beside the peers in one run, into reports/bench: ONLY=
-	$(PY) -m lib.bench $(if $(ONLY),--only $(ONLY))
+	$(PY) -m lib.bench $(if $(ONLY),--only '$(ONLY)')
 test: $(READY)   ## the whole test suite
 	$(PY) -m pytest -n 2 --dist loadfile
 check: $(READY)  ## lint and types

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -68,3 +70,12 @@ def test_makefile_is_short_and_explained():
     phony = next(line for line in lines if line.startswith(".PHONY:")).split()[1:]
     for target in phony:
         assert any(re.match(rf"{target}:.*## ", line) for line in lines), f"{target} has no help text"
+
+
+def test_make_hands_on_several_notebooks_as_one_argument():
+    for target, word in {"reproduce": "run", "plan": "plan", "why": "why", "smoke": "run", "bench": "lib.bench"}.items():
+        asked = ["make", "--dry-run", "ENV=active", target, "ONLY=cxr/01 xai"]
+        line = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+        words = shlex.split(line)
+        assert word in words
+        assert words[words.index("--only") + 1] == "cxr/01 xai"
