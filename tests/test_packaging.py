@@ -73,7 +73,13 @@ def test_makefile_is_short_and_explained():
 
 
 def test_make_hands_on_several_notebooks_as_one_argument():
-    for target, word in {"reproduce": "run", "plan": "plan", "why": "why", "smoke": "run", "bench": "lib.bench"}.items():
+    for target, word in {
+        "reproduce": "run",
+        "plan": "plan",
+        "why": "why",
+        "smoke": "run",
+        "bench": "lib.bench",
+    }.items():
         asked = ["make", "--dry-run", "ENV=active", target, "ONLY=cxr/01 xai"]
         line = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
         words = shlex.split(line)

@@ -19,25 +19,8 @@ import torch
 from torch import Tensor
 
 from lib.explain import Score, check_inputs, need_generator
+from lib.explain.queries import fill_values, masked_scores
 from lib.masks.designs import RiseDesign, rise_design, sliding
-
-
-@torch.no_grad()
-def _masked_scores(score: Score, image: Tensor, target: int, masks: Tensor, fill: Tensor, max_batch: int) -> Tensor:
-    """Target score of one image (c, h, w) under each mask (m, h, w), float32 (m,)."""
-    pieces = []
-    for start in range(0, len(masks), max_batch):
-        kept = masks[start : start + max_batch, None]  # (m, 1, h, w)
-        pieces.append(score(torch.lerp(fill, image, kept))[:, target])
-    return torch.cat(pieces).float()
-
-
-def _fill(fill: Tensor | float, images: Tensor) -> Tensor:
-    """Replacement values as (c, h, w) on the images' device."""
-    values = torch.as_tensor(fill, dtype=images.dtype, device=images.device)
-    if values.ndim == 1:
-        values = values[:, None, None]
-    return values.expand(images.shape[1:])
 
 
 def running(
@@ -88,7 +71,7 @@ def running(
             f"sizes must increase from at least 1 to at most {len(design)} masks, got {list(sizes)}; "
             "draw a larger design or drop sizes"
         )
-    values = _fill(fill, images)
+    values = fill_values(fill, images)
     total = torch.zeros(len(images), *images.shape[-2:], dtype=torch.float64, device=images.device)
     results, done = [], 0
     for size in sizes:
@@ -96,7 +79,7 @@ def running(
             masks = design.render(start, min(start + max_batch, size), device=images.device)
             flat = masks.flatten(1).double()  # (m, h * w)
             for index in range(len(images)):
-                weights = _masked_scores(score, images[index], int(target[index]), masks, values, max_batch)
+                weights = masked_scores(score, images[index], int(target[index]), masks, values, max_batch)
                 total[index] += (weights.double() @ flat).view(total.shape[1:])
         done = size
         results.append((total / (size * keep)).float())
@@ -187,10 +170,10 @@ def occlusion(
     masks = sliding((int(images.shape[2]), int(images.shape[3])), window=window, stride=stride).to(images.device)
     hidden = (1 - masks).flatten(1).double()  # (windows, h * w)
     cover = hidden.sum(0)
-    values = _fill(fill, images)
+    values = fill_values(fill, images)
     maps = []
     for image, label in zip(images, target.tolist(), strict=True):
-        whole = _masked_scores(score, image, label, torch.ones_like(masks[:1]), values, max_batch)
-        falls = (whole - _masked_scores(score, image, label, masks, values, max_batch)).double()
+        whole = masked_scores(score, image, label, torch.ones_like(masks[:1]), values, max_batch)
+        falls = (whole - masked_scores(score, image, label, masks, values, max_batch)).double()
         maps.append((falls @ hidden / cover).view(masks.shape[1:]))
     return torch.stack(maps).float()
