@@ -43,8 +43,10 @@ def build(root: Path) -> Path:
     fresh.mkdir(parents=True)
     environment = _environment()
     (fresh / "style.css").write_text(_template_source("style.css"), encoding="utf-8")
-    ledger.forest(found, fresh / "forest.svg")
-    index = environment.get_template("index.html").render(reports=found, tally=ledger.count(found), up="")
+    families = ledger.families(found)
+    for family in families:
+        ledger.forest(family.reports, fresh / f"forest-{family.name}.svg")
+    index = environment.get_template("index.html").render(families=families, tally=ledger.count(found), up="")
     (fresh / "index.html").write_text(index, encoding="utf-8")
     for report in found:
         page = fresh / report.page

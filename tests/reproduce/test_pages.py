@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
@@ -68,6 +69,16 @@ def test_the_ledger_is_generated(published):
     assert readme.rstrip().endswith("after")
     assert "old" not in readme
     assert "✔ 1 supported" in readme
+
+
+def test_families_come_in_their_order_with_their_own_counts(published):
+    report = ledger.reports(published)[0]
+    other = dataclasses.replace(report.experiment, family="masking", id="masking/01")
+    both = [report, dataclasses.replace(report, experiment=other)]
+    found = ledger.families(both)
+    assert [family.name for family in found] == ["masking", "demo"]
+    assert [family.title for family in found] == ["Masked image modelling", "demo"]
+    assert [family.tally["supported"] for family in found] == [1, 1]
 
 
 def test_better_words_for_a_claim_are_rendered_without_a_run(published):
