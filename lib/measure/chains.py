@@ -1,0 +1,123 @@
+"""Chain classifiers, trained once and kept as state dicts, and what erasing pixels does to their choice of class.
+
+Shrikumar et al. 2017 (arXiv:1704.02685), experiment on digits: the pixels whose contributions speak most for one class
+and against another are erased, and the fall of the log-odds between the two is the score of a method.
+
+Differences: the other class is any class, not a fixed pair of digits; the curve over the share erased is kept.
+
+Conventions: images float32 (n, channels, side, side) in [0, 1], logits; erased = ``fill``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from lib.data import images as load_images
+from lib.explain import Score, check_inputs
+from lib.measure.roar import Training, train_network
+from lib.models.chains import small_chain
+
+
+def train_chain(
+    *,
+    dataset: str,
+    n_images: int,
+    epochs: int,
+    seed: int,
+    width: int = 8,
+    batch_size: int = 64,
+    lr: float = 3e-3,
+    device: str = "cpu",
+) -> dict[str, Tensor]:
+    """Train a small chain on square images; parameters and errors as `lib.measure.classifiers.train_classifier`.
+
+    Returns
+    -------
+    dict of Tensor
+        Weights on the CPU, for `chain_network`.
+    """
+    data = load_images(dataset, split="train", n=n_images, seed=seed)
+    build = partial(small_chain, data.x.shape[1], data.x.shape[2], len(data.classes), width=width)
+    training = Training(build, epochs=epochs, batch_size=batch_size, lr=lr)
+    model = train_network(data.x.to(device), data.y.to(device), training=training, seed=seed, label=f"seed {seed}")
+    return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+
+
+def chain_network(state: dict[str, Tensor], *, device: torch.device | str = "cpu") -> nn.Sequential:
+    """Rebuild a trained chain, frozen and in evaluation mode; its sizes are read from the weights."""
+    width, channels = state["0.weight"].shape[:2]
+    side = 4 * round((state["7.weight"].shape[1] / (2 * width)) ** 0.5)
+    model = small_chain(channels, side, len(state["9.bias"]), width=width)
+    model.load_state_dict(state)
+    return model.requires_grad_(False).eval().to(device)
+
+
+@torch.no_grad()
+def erasing(
+    score: Score,
+    images: Tensor,
+    maps: Tensor,
+    classes: Tensor,
+    *,
+    shares: Sequence[float],
+    fill: float = 0.0,
+    max_batch: int = 256,
+) -> Tensor:
+    """Fall of the log-odds between two classes as pixels are erased in a map's order.
+
+    Parameters
+    ----------
+    score : callable
+        Images (m, c, h, w) to logits (m, classes).
+    images : Tensor, float32 (n, c, h, w)
+    maps : Tensor, float32 (n, h, w)
+        Map of the first class minus map of the second; only pixels above 0 are erased, the highest first.
+    classes : Tensor, int64 (n, 2)
+    shares : sequence of float, [0, 1]
+        Shares of the pixels erased at most.
+    fill : float
+        Value of an erased pixel.
+    max_batch : int, images
+
+    Returns
+    -------
+    Tensor, float32 (n, len(shares)), nats
+        0 = nothing changed, large = the map found what decides between the two.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit together or a share is none.
+
+    Examples
+    --------
+    >>> flat = nn.Sequential(nn.Flatten(), nn.Linear(2, 2, bias=False))
+    >>> flat[1].weight.data = torch.tensor([[1.0, 3.0], [0.0, 0.0]])
+    >>> ones = torch.ones(1, 1, 1, 2)
+    >>> erasing(flat, ones, torch.tensor([[[1.0, 3.0]]]), torch.tensor([[0, 1]]), shares=[0.5, 1.0]).tolist()
+    [[3.0, 4.0]]
+    """
+    check_inputs(images, classes[:, 0].contiguous(), max_batch)
+    if maps.shape != (len(images), *images.shape[2:]) or classes.shape != (len(images), 2):
+        raise ValueError(
+            f"maps must be {(len(images), *images.shape[2:])} and classes {(len(images), 2)}, got {tuple(maps.shape)} "
+            f"and {tuple(classes.shape)}; pass one difference map and two classes per image"
+        )
+    if not shares or not all(0 <= share <= 1 for share in shares):
+        raise ValueError(f"shares must be one or more in [0, 1], got {list(shares)}; a fifth of the pixels is 0.2")
+
+    def odds(pictures: Tensor) -> Tensor:
+        parts = zip(pictures.split(max_batch), classes.split(max_batch), strict=True)
+        found = torch.cat([score(part).gather(1, pair) for part, pair in parts])
+        return found[:, 0] - found[:, 1]
+
+    ranks = maps.flatten(1).argsort(dim=1, descending=True, stable=True).argsort(1).view(maps.shape)
+    whole, falls = odds(images), []
+    for share in shares:
+        gone = (ranks < round(share * maps[0].numel())) & (maps > 0)
+        falls.append(whole - odds(torch.where(gone[:, None], fill, images)))
+    return torch.stack(falls, 1).float()
