@@ -6,7 +6,21 @@ import pytest
 import torch
 from torch import nn
 
-from lib.explain import baselines, gradients, rise
+from lib.explain import (
+    baselines,
+    captum_family,
+    eva,
+    gradients,
+    hsic,
+    meaningful,
+    multiscale,
+    rise,
+    smdl,
+    sobol,
+    surrogate,
+)
+from lib.explain.features import cells
+from lib.explain.xrai import xrai
 
 METHODS = {
     "saliency": (gradients.saliency, {}),
@@ -17,10 +31,22 @@ METHODS = {
     "vargrad": (gradients.vargrad, {"n_samples": 4}),
     "rise": (rise.rise, {"n_masks": 70, "grid": 3}),
     "occlusion": (rise.occlusion, {"window": 4, "stride": 2}),
+    "gradient_shap": (captum_family.gradient_shap, {"n_samples": 4}),
+    "feature_ablation": (captum_family.feature_ablation, {}),
     "random": (baselines.random, {}),
     "sobel": (baselines.sobel, {}),
+    "xrai": (xrai, {"n_steps": 3, "side": 32, "dilation": 1, "min_new": 4}),
+    "sobol": (sobol.sobol, {"n_design": 8, "grid": 3}),
+    "hsic": (hsic.hsic, {"n_masks": 40, "grid": 3}),
+    "smdl": (smdl.smdl, {"networks": smdl.Networks(lambda x: x.flatten(1), lambda x: x[:, 0, 0, :4])}),
+    "eva": (eva.eva, {"network": nn.Sequential(nn.AvgPool2d(2), nn.Flatten(), nn.Linear(32, 4))}),
+    "kernel_shap": (surrogate.kernel_shap, {"features": cells((8, 8), 4), "n_samples": 40}),
+    "lime": (surrogate.lime, {"features": cells((8, 8), 4), "n_samples": 40}),
+    "meaningful": (meaningful.meaningful, {"grid": 3, "n_steps": 4, "sigma": 2.0}),
+    "regional_multiscale": (multiscale.regional_multiscale, {"scales": (4, 6), "n_draws": 1, "border": 1}),
 }
-CHANCE = {"smoothgrad", "smoothgrad_squared", "vargrad", "rise", "random"}
+CHANCE = {"gradient_shap", "smoothgrad", "smoothgrad_squared", "vargrad", "rise", "random", "sobol", "hsic"}
+CHANCE |= {"kernel_shap", "lime", "meaningful", "regional_multiscale"}
 
 
 def network() -> nn.Module:
