@@ -150,7 +150,7 @@ def chromium() -> str:
 def test_every_page_opens_offline(published):
     """Network off, JavaScript off, 390 px wide, no console error; then axe-core.
 
-    Colours are those of the style sheet, so one page of each kind is checked in full, the slow check of contrast with it;
+    Colours are those of the style sheet, so one page of each kind is checked in full, with the slow check of contrast;
     names, headings and alternative texts on every page.
     """
     executable = chromium()
