@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -73,6 +74,7 @@ def test_makefile_is_short_and_explained():
 
 
 def test_make_hands_on_several_notebooks_as_one_argument():
+    outside = {name: value for name, value in os.environ.items() if "MAKE" not in name and name != "MFLAGS"}
     for target, word in {
         "reproduce": "run",
         "plan": "plan",
@@ -80,8 +82,9 @@ def test_make_hands_on_several_notebooks_as_one_argument():
         "smoke": "run",
         "bench": "lib.bench",
     }.items():
-        asked = ["make", "--dry-run", "ENV=active", target, "ONLY=cxr/01 xai"]
-        line = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+        asked = ["make", "--dry-run", "--no-print-directory", "ENV=active", target, "ONLY=cxr/01 xai"]
+        done = subprocess.run(asked, cwd=ROOT, env=outside, capture_output=True, text=True, check=True)
+        line = done.stdout.splitlines()[-1]
         words = shlex.split(line)
         assert word in words
         assert words[words.index("--only") + 1] == "cxr/01 xai"
