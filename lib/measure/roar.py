@@ -13,33 +13,14 @@ averaged over the fraction removed. Generators are on the CPU; the same seed giv
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch import Tensor
 
-from lib.train import fit, predict
-
-
-@dataclass(frozen=True)
-class Training:
-    """How each network is trained: what ROAR holds fixed while the images change.
-
-    Parameters
-    ----------
-    build : callable
-        ``build() -> nn.Module``; its weights follow torch's global seed, which is set for it and put back.
-    epochs, batch_size : int
-    lr : float
-        Peak learning rate.
-    """
-
-    build: Callable[[], nn.Module]
-    epochs: int
-    batch_size: int = 128
-    lr: float = 3e-3
+from lib.measure.classifiers import Training, train_network
+from lib.train import predict
 
 
 @dataclass(frozen=True)
@@ -120,35 +101,6 @@ def remove_top(images: Tensor, maps: Tensor, *, fraction: float, fill: Tensor, g
     return torch.where(gone[:, None], fill.to(images)[None, :, None, None], images)
 
 
-def _loss(model: nn.Module, batch: tuple[Tensor, ...], generator: torch.Generator) -> Tensor:
-    images, labels = batch
-    return cross_entropy(model(images), labels)
-
-
-def train_network(images: Tensor, labels: Tensor, *, training: Training, seed: int, label: str = "") -> nn.Module:
-    """Train one network from its first weights; equal seeds give equal first weights and batches.
-
-    Returns
-    -------
-    nn.Module
-        In evaluation mode, on the device of the images.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = training.build().to(images.device)
-    fit(
-        model,
-        _loss,
-        (images, labels),
-        epochs=training.epochs,
-        batch_size=training.batch_size,
-        lr=training.lr,
-        generator=torch.Generator().manual_seed(seed),
-        label=label,
-    )
-    return model.eval()
-
-
 def remove_and_retrain(train: Split, test: Split, *, fractions: Sequence[float], training: Training, seed: int) -> Roar:
     """Measure one kind of map: for every fraction, remove on both splits, train anew, test.
 
@@ -159,7 +111,7 @@ def remove_and_retrain(train: Split, test: Split, *, fractions: Sequence[float],
     fractions : sequence of float, [0, 1], ascending
         Shares of pixels removed; 0 trains on whole images.
     training : Training
-        Same for every fraction.
+        Of `lib.measure.classifiers`; the same for every fraction: what ROAR holds fixed while the images change.
     seed : int
         First weights and batches, the same for every fraction and every map, so that methods can be paired.
 

@@ -1,11 +1,11 @@
-"""Networks that are one chain of layers: two whose right attribution is known, and a small classifier.
+"""Networks that are one chain of layers: two whose right attribution is known, and two small classifiers.
 
 Shrikumar et al. 2017 (arXiv:1704.02685) argue with a unit that saturates and with the minimum of two inputs; both are
 written here as ReLU networks with fixed weights. Their digit network has two convolutions with strides; ours pools
 maxima instead, so that the rule for pooling is used as well.
 
 Conventions: `nn.Sequential` of modules used once, so that rules for single layers apply. A table's row is an image
-(1, 1, 2). Weights of the classifier follow torch's global seed.
+(1, 1, 2). Weights of the classifiers follow torch's global seed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def saturated() -> nn.Sequential:
     return _fixed([[-1.0, -1.0]], [1.0], [-1.0], 1.0)
 
 
-def small_chain(channels: int, side: int, classes: int, *, width: int = 8) -> nn.Sequential:
+def pooled_chain(channels: int, side: int, classes: int, *, width: int = 8) -> nn.Sequential:
     """Two convolutions with maximum pooling and two dense layers.
 
     Parameters
@@ -60,7 +60,7 @@ def small_chain(channels: int, side: int, classes: int, *, width: int = 8) -> nn
 
     Examples
     --------
-    >>> small_chain(1, 28, 3)(torch.zeros(2, 1, 28, 28)).shape
+    >>> pooled_chain(1, 28, 3)(torch.zeros(2, 1, 28, 28)).shape
     torch.Size([2, 3])
     """
     if min(channels, classes, width) < 1 or side < 4:
@@ -73,6 +73,53 @@ def small_chain(channels: int, side: int, classes: int, *, width: int = 8) -> nn
         nn.Conv2d(width, 2 * width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
         nn.Flatten(), nn.Linear(2 * width * (side // 4) ** 2, 8 * width), nn.ReLU(), nn.Linear(8 * width, classes),
     )  # fmt: skip
+
+
+def strided_chain(
+    channels: int, classes: int, *, size: tuple[int, int], width: int = 8, hidden: int = 64
+) -> nn.Sequential:
+    """Two strided convolutions and two linear layers, with ReLUs between.
+
+    The kind of network on which verified training is shown (Gowal et al. 2018, arXiv:1810.12715), smaller: no
+    normalisation, no shortcuts, no pooling by maximum.
+
+    Parameters
+    ----------
+    channels, classes : int
+        Of the images; logits.
+    size : (int, int)
+        Height and width of the images, px, multiples of 4.
+    width : int
+        Channels of the first convolution; the second has twice as many.
+    hidden : int
+        Units between the linear layers.
+
+    Returns
+    -------
+    nn.Sequential
+
+    Raises
+    ------
+    ValueError
+        If an edge is no multiple of 4.
+
+    Examples
+    --------
+    >>> strided_chain(1, 3, size=(8, 8))(torch.zeros(2, 1, 8, 8)).shape
+    torch.Size([2, 3])
+    """
+    if size[0] % 4 or size[1] % 4:
+        raise ValueError(f"size must be multiples of 4 px, got {tuple(size)}; crop or resize the images")
+    return nn.Sequential(
+        nn.Conv2d(channels, width, 4, 2, 1),
+        nn.ReLU(),
+        nn.Conv2d(width, 2 * width, 4, 2, 1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(2 * width * (size[0] // 4) * (size[1] // 4), hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, classes),
+    )
 
 
 def _fixed(hidden: list[list[float]], offsets: list[float], output: list[float], offset: float) -> nn.Sequential:

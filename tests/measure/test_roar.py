@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from lib.measure import roar
-from lib.measure.classifiers import classifier
-from lib.measure.roar import Split, Training
-from lib.models.cnn import small_cnn
+from lib.measure.classifiers import Training, train_network
+from lib.measure.roar import Split
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -90,7 +89,7 @@ def test_seed_decides_first_weights_and_leaves_the_global_stream():
     split = planted(64, 0, right=True)
 
     def weights(seed: int) -> Tensor:
-        model = roar.train_network(split.images, split.labels, training=TRAINING, seed=seed)
+        model = train_network(split.images, split.labels, training=TRAINING, seed=seed)
         assert not model.training
         return next(model.parameters()).detach()
 
@@ -110,11 +109,3 @@ def test_errors_say_what_to_do():
         roar.remove_top(split.images, split.images, fraction=0.5, fill=torch.zeros(1), generator=generator())
     with pytest.raises(ValueError, match="fractions must ascend"):
         roar.remove_and_retrain(split, split, fractions=(0.5, 0.3), training=TRAINING, seed=0)
-
-
-def test_classifier_rebuilds_the_network_from_its_weights():
-    original = small_cnn(3, 7, width=4).eval()
-    rebuilt = classifier(original.state_dict())
-    images = torch.rand(2, 3, 16, 16)
-    assert torch.equal(rebuilt(images), original(images))
-    assert not any(parameter.requires_grad for parameter in rebuilt.parameters())

@@ -16,9 +16,9 @@ def test_fixed_networks_compute_what_they_say():
 
 
 @pytest.mark.parametrize("side", [4, 13, 28])
-def test_small_chain_is_a_chain_and_treats_images_apart(side):
+def test_pooled_chain_is_a_chain_and_treats_images_apart(side):
     torch.manual_seed(0)
-    model = chains.small_chain(2, side, 5, width=3)
+    model = chains.pooled_chain(2, side, 5, width=3)
     assert all(not list(layer.children()) for layer in model)
     assert len({id(layer) for layer in model}) == len(model)
     images = torch.rand(4, 2, side, side)
@@ -28,4 +28,6 @@ def test_small_chain_is_a_chain_and_treats_images_apart(side):
 
 def test_sizes():
     with pytest.raises(ValueError, match="side at least 4"):
-        chains.small_chain(1, 3, 2)
+        chains.pooled_chain(1, 3, 2)
+    with pytest.raises(ValueError, match="multiples of 4 px, got"):
+        chains.strided_chain(1, 3, size=(10, 8))

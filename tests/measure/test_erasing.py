@@ -1,4 +1,4 @@
-"""Chain classifiers and the erasing of pixels."""
+"""The erasing of pixels between two classes."""
 
 from __future__ import annotations
 
@@ -6,18 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from lib.measure import chains
-
-
-def test_training_repeats_and_the_network_comes_back():
-    settings = {"dataset": "digits", "n_images": 120, "epochs": 3, "width": 4, "lr": 0.01}
-    state = chains.train_chain(seed=0, **settings)
-    again, other = chains.train_chain(seed=0, **settings), chains.train_chain(seed=1, **settings)
-    assert all(torch.equal(value, again[name]) for name, value in state.items())
-    assert not torch.equal(state["0.weight"], other["0.weight"])
-    model = chains.chain_network(state)
-    assert not model.training and not any(value.requires_grad for value in model.parameters())
-    assert model(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+from lib.measure.erasing import erasing
 
 
 def test_erasing_against_a_loop():
@@ -25,7 +14,7 @@ def test_erasing_against_a_loop():
     model = nn.Sequential(nn.Flatten(), nn.Linear(32, 6), nn.Tanh(), nn.Linear(6, 4)).eval()
     images, maps = torch.rand(5, 2, 4, 4), torch.randn(5, 4, 4)
     pairs = torch.tensor([[0, 1], [2, 3], [3, 0], [1, 2], [0, 2]])
-    falls = chains.erasing(model, images, maps, pairs, shares=[0.0, 0.25, 1.0], fill=0.5, max_batch=2)
+    falls = erasing(model, images, maps, pairs, shares=[0.0, 0.25, 1.0], fill=0.5, max_batch=2)
     assert torch.equal(falls[:, 0], torch.zeros(5))
     for row in range(5):
         for column, count in ((1, 4), (2, 16)):
@@ -41,7 +30,7 @@ def test_erasing_against_a_loop():
 
 def test_a_map_below_zero_erases_nothing():
     model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
-    falls = chains.erasing(model, torch.rand(1, 1, 2, 2), -torch.rand(1, 2, 2), torch.tensor([[0, 1]]), shares=[1.0])
+    falls = erasing(model, torch.rand(1, 1, 2, 2), -torch.rand(1, 2, 2), torch.tensor([[0, 1]]), shares=[1.0])
     assert falls.item() == 0
 
 
@@ -49,6 +38,6 @@ def test_errors():
     model, images = nn.Flatten(), torch.rand(2, 1, 2, 2)
     pairs = torch.tensor([[0, 1], [1, 0]])
     with pytest.raises(ValueError, match="one difference map and two classes"):
-        chains.erasing(model, images, torch.rand(2, 3, 2), pairs, shares=[0.5])
+        erasing(model, images, torch.rand(2, 3, 2), pairs, shares=[0.5])
     with pytest.raises(ValueError, match="a fifth of the pixels is 0.2"):
-        chains.erasing(model, images, torch.rand(2, 2, 2), pairs, shares=[20])
+        erasing(model, images, torch.rand(2, 2, 2), pairs, shares=[20])

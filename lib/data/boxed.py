@@ -1,4 +1,4 @@
-"""A classification task small enough to be learned in seconds, on images of which it is known where the object is.
+"""Images of a few classes, of which it is known where the object is: a task small enough to be learned in seconds.
 
 Of Tiny ImageNet a few classes are taken that differ at a glance; of every other set, the first ones. Where a set has no
 boxes its objects are bright on black and the object is what is not black (`lib.data.objects`).
@@ -11,16 +11,13 @@ Conventions: as `lib.data.images`; labels are numbered anew from 0 in the order 
 from __future__ import annotations
 
 import io
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from lib.data import Images, file_path
 from lib.data import images as load_images
-from lib.measure.roar import Training, train_network
-from lib.models.cnn import small_cnn
 
 TINY = "tiny-imagenet-50"
 CLASSES = {TINY: (13, 15, 22, 41, 26)}  # monarch, school bus, goldfish, king penguin, computer keyboard
@@ -75,48 +72,3 @@ def _decoded(split: str, chosen: tuple[int, ...], like: Images) -> Images:
         x[place] = torch.from_numpy(np.array(picture)).permute(2, 0, 1) / 255
     corners = torch.from_numpy((box[rows] + np.array([0, 0, 1, 1])).astype(np.float32))  # half open
     return Images(x, torch.from_numpy(label[rows].astype(np.int64)), like.classes, corners, like.source)
-
-
-def train_boxed(
-    *,
-    dataset: str,
-    n_classes: int,
-    n_images: int,
-    epochs: int,
-    seed: int,
-    width: int = 8,
-    batch_size: int = 64,
-    lr: float = 0.01,
-    device: str = "cpu",
-) -> dict[str, Tensor]:
-    """Train a small network on a few classes.
-
-    Parameters
-    ----------
-    dataset, n_classes
-        As `boxed_images`.
-    n_images, epochs, batch_size : int
-        Training images, drawn anew for every seed, at most as many as there are; passes over them; images per step.
-    seed : int
-        First weights, choice and order of images.
-    width : int
-        Channels of the stem.
-    lr : float
-        Peak learning rate.
-    device : str
-        Where to train.
-
-    Returns
-    -------
-    dict of Tensor
-        Weights on the CPU, for `lib.measure.classifiers.classifier`.
-    """
-    data = boxed_images(dataset, split="train", n_classes=n_classes)
-    rows = torch.randperm(len(data.x), generator=torch.Generator().manual_seed(seed))[:n_images]
-    training = Training(
-        partial(small_cnn, data.x.shape[1], n_classes, width=width), epochs=epochs, batch_size=batch_size, lr=lr
-    )
-    model = train_network(
-        data.x[rows].to(device), data.y[rows].to(device), training=training, seed=seed, label=f"seed {seed}"
-    )
-    return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}

@@ -1,4 +1,4 @@
-"""Small tasks with known objects: labels are numbered anew, trainings repeat, errors name the range."""
+"""Small tasks with known objects: labels are numbered anew, boxes stay, errors name the range."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from lib import data
-from lib.measure import boxed
-from lib.measure.classifiers import classifier
+from lib.data import boxed
 
 
 def test_only_the_chosen_classes_are_left():
@@ -27,17 +26,6 @@ def test_boxes_stay_with_their_images():
     kept = whole.y < 20
     assert torch.equal(twin.boxes, whole.boxes[kept])
     assert len(twin.x) == len(twin.y) == len(twin.boxes)
-
-
-def test_training_learns_and_follows_its_seed():
-    settings = {"dataset": "digits", "n_classes": 2, "n_images": 120, "epochs": 2, "width": 4}
-    first = boxed.train_boxed(seed=0, **settings)
-    again, other = boxed.train_boxed(seed=0, **settings), boxed.train_boxed(seed=1, **settings)
-    assert all(torch.equal(first[name], again[name]) for name in first)
-    assert not torch.equal(first["head.weight"], other["head.weight"])
-    test = boxed.boxed_images("digits", split="test", n_classes=2)
-    right = classifier(first)(test.x).argmax(1) == test.y
-    assert float(right.float().mean()) > 0.7  # a constant answer is right half of the time
 
 
 def test_errors():

@@ -1,4 +1,4 @@
-"""Chain classifiers, trained once and kept as state dicts, and what erasing pixels does to their choice of class.
+"""What erasing pixels does to a network's choice between two classes.
 
 Shrikumar et al. 2017 (arXiv:1704.02685), experiment on digits: the pixels whose contributions speak most for one class
 and against another are erased, and the fall of the log-odds between the two is the score of a method.
@@ -11,49 +11,11 @@ Conventions: images float32 (n, channels, side, side) in [0, 1], logits; erased 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from lib.data import images as load_images
 from lib.explain import Score, check_inputs
-from lib.measure.roar import Training, train_network
-from lib.models.chains import small_chain
-
-
-def train_chain(
-    *,
-    dataset: str,
-    n_images: int,
-    epochs: int,
-    seed: int,
-    width: int = 8,
-    batch_size: int = 64,
-    lr: float = 3e-3,
-    device: str = "cpu",
-) -> dict[str, Tensor]:
-    """Train a small chain on square images; parameters and errors as `lib.measure.classifiers.train_classifier`.
-
-    Returns
-    -------
-    dict of Tensor
-        Weights on the CPU, for `chain_network`.
-    """
-    data = load_images(dataset, split="train", n=n_images, seed=seed)
-    build = partial(small_chain, data.x.shape[1], data.x.shape[2], len(data.classes), width=width)
-    training = Training(build, epochs=epochs, batch_size=batch_size, lr=lr)
-    model = train_network(data.x.to(device), data.y.to(device), training=training, seed=seed, label=f"seed {seed}")
-    return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
-
-
-def chain_network(state: dict[str, Tensor], *, device: torch.device | str = "cpu") -> nn.Sequential:
-    """Rebuild a trained chain, frozen and in evaluation mode; its sizes are read from the weights."""
-    width, channels = state["0.weight"].shape[:2]
-    side = 4 * round((state["7.weight"].shape[1] / (2 * width)) ** 0.5)
-    model = small_chain(channels, side, len(state["9.bias"]), width=width)
-    model.load_state_dict(state)
-    return model.requires_grad_(False).eval().to(device)
 
 
 @torch.no_grad()
@@ -95,6 +57,7 @@ def erasing(
 
     Examples
     --------
+    >>> from torch import nn
     >>> flat = nn.Sequential(nn.Flatten(), nn.Linear(2, 2, bias=False))
     >>> flat[1].weight.data = torch.tensor([[1.0, 3.0], [0.0, 0.0]])
     >>> ones = torch.ones(1, 1, 1, 2)

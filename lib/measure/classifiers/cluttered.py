@@ -1,8 +1,6 @@
-"""Networks that name an object among clutter: what localisation benchmarks need before they can ask anything.
+"""Classifiers that name an object among clutter: what localisation benchmarks need before they can ask anything.
 
-He et al. 2015 (arXiv:1512.03385) for the network, see `lib.models.cnn`; the pictures are those of `lib.data.clutter`.
-
-Conventions: as `lib.measure.classifiers`, whose `classifier` rebuilds the network from its weights.
+The pictures are those of `lib.data.clutter`, the network is that of `lib.measure.classifiers.train_classifier`.
 """
 
 from __future__ import annotations
@@ -12,7 +10,7 @@ from functools import partial
 from torch import Tensor
 
 from lib.data.clutter import cluttered
-from lib.measure.roar import Training, train_network
+from lib.measure.classifiers.training import Training, weights
 from lib.models.cnn import small_cnn
 
 
@@ -37,13 +35,8 @@ def train_cluttered(
         Pictures, and passes over them.
     steps_per_pass : int
         Batches that the pictures are cut into, so that small trainings take as many steps as large ones.
-    seed : int
-        First weights, pictures and their order.
-    width : int
-        Channels of the stem.
-    lr : float
-        Peak learning rate.
-    device : str
+    seed, width, lr, device
+        As `lib.measure.classifiers.train_classifier`.
 
     Returns
     -------
@@ -56,8 +49,6 @@ def train_cluttered(
         If the data set is unknown or a size is out of range.
     """
     data = cluttered(dataset, split="train", n=n_images, seed=seed)
-    batch_size = max(1, n_images // steps_per_pass)
     build = partial(small_cnn, data.x.shape[1], len(data.classes), width=width)
-    training = Training(build, epochs=epochs, batch_size=batch_size, lr=lr)
-    model = train_network(data.x.to(device), data.y.to(device), training=training, seed=seed, label=f"seed {seed}")
-    return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+    training = Training(build, epochs, batch_size=max(1, n_images // steps_per_pass), lr=lr)
+    return weights(data.x, data.y, training=training, seed=seed, device=device)

@@ -1,9 +1,6 @@
-"""The image classifiers that attributions explain: trained once, kept as state dicts, rebuilt on demand.
+"""Classifiers of a data set as it is, on all its classes.
 
 He et al. 2015 (arXiv:1512.03385) is the kind of network; see `lib.models.cnn` for what differs.
-
-Conventions: a classifier takes float32 images (n, channels, h, w) in [0, 1] and returns logits. The arguments of
-`train_classifier` are literals, so that a run can find a finished training again by them.
 """
 
 from __future__ import annotations
@@ -14,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lib.data import images as load_images
-from lib.measure.roar import Training, train_network
+from lib.measure.classifiers.training import Training, weights
 from lib.models.cnn import small_cnn
 
 
@@ -57,11 +54,8 @@ def train_classifier(
         If the data set is unknown or a size is out of range.
     """
     data = load_images(dataset, split="train", n=n_images, seed=seed)
-    training = Training(
-        partial(small_cnn, data.x.shape[1], len(data.classes), width=width), epochs=epochs, batch_size=batch_size, lr=lr
-    )
-    model = train_network(data.x.to(device), data.y.to(device), training=training, seed=seed, label=f"seed {seed}")
-    return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+    build = partial(small_cnn, data.x.shape[1], len(data.classes), width=width)
+    return weights(data.x, data.y, training=Training(build, epochs, batch_size, lr), seed=seed, device=device)
 
 
 def classifier(state: dict[str, Tensor], *, device: torch.device | str = "cpu") -> nn.Module:
@@ -70,7 +64,7 @@ def classifier(state: dict[str, Tensor], *, device: torch.device | str = "cpu") 
     Parameters
     ----------
     state : dict of Tensor
-        From `train_classifier`.
+        From `train_classifier`, `lib.measure.classifiers.train_boxed` or `lib.measure.classifiers.train_cluttered`.
 
     Returns
     -------
