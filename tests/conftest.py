@@ -1,4 +1,4 @@
-"""Shared by all tests: no network beyond this machine, one thread, the house style."""
+"""Shared by all tests: no network beyond this machine, one thread, the same chance in whatever order they run."""
 
 from __future__ import annotations
 
@@ -20,6 +20,12 @@ torch.set_num_threads(1)
 def root() -> Path:
     """The project's folder."""
     return ROOT
+
+
+@pytest.fixture(autouse=True)
+def _same_chance() -> None:
+    """Torch's global stream begins anew with every test, so that none depends on those before it."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(autouse=True)

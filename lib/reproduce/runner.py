@@ -29,6 +29,7 @@ from lib.reproduce.store import Layout
 
 NOT_STARTED = "not started"
 GIT_S = 180  # a status may pass every notebook through the filter that strips outputs
+_stop_asked = threading.Event()  # by a signal to this process
 CODE = ("lib", "notebooks", "requirements.lock", "pyproject.toml", "data/registry.toml")
 Settle = Callable[[Job, Outcome], Outcome]
 
@@ -42,7 +43,7 @@ def session(layout: Layout) -> Iterator[str]:
     Held
         When another runner works in this checkout.
     """
-    with locks.checkout(layout.scratch / "lock"), _terminated_as_interrupt():
+    with locks.checkout(layout.scratch / "lock"), _stopped_by_signals():
         guard.kill_marked(layout.attempts)
         store.sweep(layout)
         try:
@@ -53,20 +54,27 @@ def session(layout: Layout) -> Iterator[str]:
 
 
 @contextmanager
-def _terminated_as_interrupt() -> Iterator[None]:
-    """Treat a polite request to stop (batch schedulers send one) like Ctrl-C."""
+def _stopped_by_signals() -> Iterator[None]:
+    """Treat a polite request to stop (batch schedulers send one) like Ctrl-C, and remember either.
+
+    An exception that a signal raises in a destructor or in a callback of the garbage collector is lost; what is
+    remembered is not.
+    """
+    _stop_asked.clear()
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(*_: object) -> None:
+        _stop_asked.set()
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def perform(
@@ -123,6 +131,8 @@ def _loop(
     """Keep every slot busy until all jobs are settled; fills ``outcomes`` as it goes."""
     began, waiting, running = time.monotonic(), list(jobs), dict[Future[Outcome], Job]()
     while waiting or running:
+        if _stop_asked.is_set():
+            raise KeyboardInterrupt
         free = executor.capacity()
         for job in running.values():
             free[schedule.slot(job)] -= 1

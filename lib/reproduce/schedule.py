@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, Protocol
 
 from lib.reproduce import devices
@@ -18,6 +19,7 @@ from lib.reproduce.execute import Job, Outcome, execute
 CPU, GPU = "CPU", "GPU"
 WORKER_DEATHS = 2  # a job whose workers died more often than this is given up
 WAIT_S = 60
+CLOSE_S = 10  # a scheduler that does not answer is left alone after so many seconds
 CALM = {  # one notebook takes minutes: Dask's sampling profiler and ticks, many a second, would cost a core's tenth
     "distributed.worker.profile.enabled": False,
     "distributed.admin.tick.interval": "1s",
@@ -91,9 +93,11 @@ class Dask:
 
     def close(self) -> None:
         """Close the client; a cluster of our own ends with its workers and their notebooks."""
-        self.client.close()
+        with suppress(TimeoutError):
+            self.client.close(timeout=CLOSE_S)
         if self.cluster is not None:
-            self.cluster.close()
+            with suppress(TimeoutError):
+                self.cluster.close(timeout=CLOSE_S)
 
 
 def local(cpu_slots: int, gpu_slots: int) -> Dask:

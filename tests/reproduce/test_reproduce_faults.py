@@ -9,15 +9,19 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 from mini_project import FINISH, Mini, gone, until
 
-from lib.reproduce import child, guard, store
+from lib.reproduce import child, guard, runner, schedule, store
+from lib.reproduce.execute import Job, Outcome
 from lib.reproduce.store import Layout
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="kill -9 of a parent is answered by Linux's own signal")
@@ -310,6 +314,27 @@ def test_a_report_set_aside_by_a_killed_runner_is_put_back(mini: Mini) -> None:
     folder.rename(mini.layout.staging / "x.old")
     store.sweep(mini.layout)
     assert json.loads((folder / "receipt.json").read_text())["outcome"] == "ok"
+
+
+def test_a_lost_interrupt_is_noticed(mini: Mini, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Deaf(schedule.Inline):
+        def submit(self, job: Job) -> Future[Outcome]:
+            with suppress(KeyboardInterrupt):  # as a destructor or a callback of the garbage collector does
+                signal.raise_signal(signal.SIGINT)
+            future: Future[Outcome] = Future()  # and the notebook goes on for a long time
+            late = threading.Timer(10, future.set_result, [Outcome("ok")])
+            late.daemon = True
+            late.start()
+            return future
+
+    monkeypatch.setattr(schedule, "choose", lambda *_: Deaf())
+    job = Job("demo/01", "smoke", "", str(mini.root), "", "", {}, (), 60.0, False, 1.0, "run")
+    with runner.session(mini.layout):
+        outcomes = runner.perform(
+            [job], lambda _, outcome: outcome, layout=mini.layout, scheduler="inline", slots=1, budget_min=None
+        )
+    assert [outcome.kind for outcome in outcomes.values()] == ["cancelled"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_interrupted_runs_say_so_quickly(mini: Mini) -> None:
