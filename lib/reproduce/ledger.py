@@ -1,7 +1,7 @@
 """The ledger: every claim of every published report with its estimate, verdict and cost.
 
 It reads what is under ``reports/`` and nothing else, so that it can be made again from a clone. The same records feed
-``reports/README.md``, the excerpt in the project's README, the site's first page and its forest plots.
+``reports/README.md``, the excerpt in the project's README, and what the site's tables say and draw.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lib import experiments
 
+REACH = 10  # multiples of the smallest effect of interest that a strip shows to either side
 VERDICTS = ("supported", "contradicted", "inconclusive", "untested")
 SIGNS = {"supported": "✔", "contradicted": "✘", "inconclusive": "?", "untested": "–"}
 MEANINGS = {
@@ -137,14 +139,15 @@ def number(value: float | None) -> str:
 
     Examples
     --------
-    >>> number(-0.012345), number(1234.5), number(None)
-    ('−0.0123', '1,234', '–')
+    >>> number(-0.012345), number(1234.5), number(-0.9999), number(None)
+    ('−0.0123', '1,234', '−1.00', '–')
     """
     if value is None or not math.isfinite(value):
         return "–"
     if abs(value) >= 1000:
-        text = f"{value:,.0f}"
-    elif value == 0:
+        return f"{value:,.0f}".replace("-", "−")
+    value = float(f"{value:.3g}")  # .9999 becomes 1, which has other decimals
+    if value == 0:
         text = "0"
     else:
         digits = max(0, 2 - math.floor(math.log10(abs(value))))
@@ -262,47 +265,27 @@ def _replace(path: Path, text: str) -> None:
     beside.replace(path)
 
 
-def forest(found: list[Report], path: Path) -> None:
-    """Draw claims on one scale: multiples of the smallest effect of interest, the claimed side to the right.
+def strip(claim: Mapping[str, Any]) -> dict[str, float | bool] | None:
+    """Where a claim's interval lies, in multiples of the smallest effect of interest, the claimed side to the right.
 
-    A claim of no difference is drawn with its sign; beyond ten multiples a line ends in an arrow.
+    Returns
+    -------
+    dict or None
+        ``estimate``, ``low`` and ``high``, cut at `REACH` multiples to either side, and whether the interval goes on
+        beyond it (``beyond_low``, ``beyond_high``); None for a claim without an interval or without a scale. A claim
+        of no difference keeps its sign.
+
+    Examples
+    --------
+    >>> strip({"estimate": -3.0, "low": -30.0, "high": 1.0, "smallest_effect": 2.0, "expected": "< 0"})
+    {'estimate': 1.5, 'low': -0.5, 'high': 10.0, 'beyond_low': False, 'beyond_high': True}
     """
-    import pandas as pd
-    from matplotlib import pyplot as plt
-
-    from lib import plots
-
-    rows = [row for report in found for row in map(_scaled, [report] * len(report.claims), report.claims) if row]
-    plots.house_style()
-    fig, ax = plots.figure(width="double", height=0.27 * max(len(rows), 1) + 1.3)
-    if rows:
-        ax.axvspan(-1, 1, color="#EDEDED", zorder=0)
-        plots.forest(
-            pd.DataFrame(rows), xlabel="multiples of the smallest effect of interest (right: as claimed)", ax=ax
-        )
-        ax.set_xlim(-10.5, 10.5)
-        for row, entry in enumerate(rows):
-            colour = plots.VERDICT_COLOURS[entry["verdict"]]
-            ax.text(10.7, row, entry["verdict"], va="center", fontsize=8, color=colour, fontweight="bold")
-            for end in (entry["low"], entry["high"]):
-                if abs(end) >= 10:
-                    ax.plot(end, row, ">" if end > 0 else "<", color=colour)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fig.savefig(path, metadata={"Date": None, "Creator": None})
-    plt.close(fig)
-
-
-def _scaled(report: Report, claim: dict[str, Any]) -> dict[str, Any] | None:
-    """One row of the forest plot; None for a claim without an interval or without a scale."""
     if claim["low"] is None or claim["estimate"] is None or not claim["smallest_effect"]:
         return None
-    sign = -1 if claim["expected"].startswith("<") else 1
-    ends = [min(max(sign * claim[name] / claim["smallest_effect"], -10), 10) for name in ("estimate", "low", "high")]
-    label = f"{report.experiment.id} ({report.profile})  {claim['id']}"
-    return {
-        "label": label,
-        "estimate": ends[0],
-        "low": min(ends[1:]),
-        "high": max(ends[1:]),
-        "verdict": claim["verdict"],
+    scale = (-1 if claim["expected"].startswith("<") else 1) / claim["smallest_effect"]
+    low, high = sorted((claim["low"] * scale, claim["high"] * scale))
+    cut = {
+        name: min(max(value, -REACH), REACH)
+        for name, value in (("estimate", claim["estimate"] * scale), ("low", low), ("high", high))
     }
+    return {**cut, "beyond_low": low < -REACH, "beyond_high": high > REACH}

@@ -43,10 +43,9 @@ def build(root: Path) -> Path:
     fresh.mkdir(parents=True)
     environment = _environment()
     (fresh / "style.css").write_text(_template_source("style.css"), encoding="utf-8")
-    families = ledger.families(found)
-    for family in families:
-        ledger.forest(family.reports, fresh / f"forest-{family.name}.svg")
-    index = environment.get_template("index.html").render(families=families, tally=ledger.count(found), up="")
+    index = environment.get_template("index.html").render(
+        families=ledger.families(found), tally=ledger.count(found), up=""
+    )
     (fresh / "index.html").write_text(index, encoding="utf-8")
     for report in found:
         page = fresh / report.page
@@ -112,8 +111,10 @@ def _environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": ledger.number, "measured": ledger.measured, "cost": ledger.cost}
-    environment.globals |= {"signs": ledger.SIGNS, "meanings": ledger.MEANINGS}
+    environment.filters |= {
+        "number": ledger.number, "measured": ledger.measured, "cost": ledger.cost, "strip": ledger.strip
+    }  # fmt: skip
+    environment.globals |= {"signs": ledger.SIGNS, "meanings": ledger.MEANINGS, "reach": ledger.REACH}
     return environment
 
 
