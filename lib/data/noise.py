@@ -59,9 +59,7 @@ def signal_dependent(images: Tensor, *, sigma: float, generator: torch.Generator
         Share of that variance due to read noise; 0 is pure photon noise.
 
     Returns
-    -------
-    float Tensor (n, channels, h, w)
-        Noisy images, not clipped.
+        As `gaussian`.
 
     Raises
     ------
@@ -90,9 +88,7 @@ def correlated(images: Tensor, *, sigma: float, generator: torch.Generator, widt
         ``exp(-d ** 2 / (4 * width ** 2))``.
 
     Returns
-    -------
-    float Tensor (n, channels, h, w)
-        Noisy images, not clipped.
+        As `gaussian`.
 
     Raises
     ------
@@ -117,17 +113,13 @@ def banked(images: Tensor, *, bank: Tensor, generator: torch.Generator) -> Tenso
 
     Parameters
     ----------
-    images : float Tensor (n, channels, h, w)
-        Clean images.
+    images, generator
+        As in `gaussian`; drawn are which residual, and whether its rows and columns are reversed.
     bank : float Tensor (m, channels, h, w)
         Residuals: noisy images minus estimates of the clean ones.
-    generator : torch.Generator
-        Source of randomness, on the CPU: which residual, and whether its rows and columns are reversed.
 
     Returns
-    -------
-    float Tensor (n, channels, h, w)
-        Noisy images, not clipped.
+        As `gaussian`.
 
     Raises
     ------

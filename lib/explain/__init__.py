@@ -7,7 +7,17 @@ largest number of images one call of ``score`` sees: it bounds memory and does n
 rounding. Methods without chance or without a model accept ``generator`` and ``score`` all the same, so that every
 method is called alike; no method changes the generator of a caller who did not pass it.
 
-Modules: `gradients` (white box), `rise` (black box), `baselines` (maps that hold no explanation, as controls).
+Modules, by what they ask of the model:
+
+- answers: `rise`, `sobol`, `hsic`, `surrogate`, `multiscale`, `smdl`, `drise` (of a detector);
+- gradients by the image: `gradients`, `xrai`, `meaningful`;
+- its layers: `gradcam`, `normgrad`, `captum_family` (also gradient SHAP and ablation, which need less), `deeplift`;
+- the attention of a vision transformer: `relevance`, `prompts`;
+- bounds on its answers: `eva`;
+- nothing: `baselines`, the controls, and `truths`, functions whose indices are known.
+
+They share `queries`, `features` and `sampling` (masked images, groups of pixels, points), `parts` and `lrp` (rules
+layer by layer), `transformer` (what happens inside one) and `bounds`.
 """
 
 from __future__ import annotations
@@ -50,6 +60,18 @@ def check_inputs(images: Tensor, target: Tensor, max_batch: int) -> None:
         )
     if max_batch < 1:
         raise ValueError(f"max_batch must be at least 1, got {max_batch}; 128 suits a CPU")
+
+
+def check_maps(maps: Tensor, images: Tensor) -> None:
+    """Raise ValueError unless there is one map (h, w) for each of the images (n, c, h, w).
+
+    Examples
+    --------
+    >>> check_maps(torch.zeros(2, 4, 5), torch.zeros(2, 3, 4, 5))
+    """
+    wanted = (len(images), *images.shape[-2:])
+    if maps.shape != wanted:
+        raise ValueError(f"maps must be {wanted}, got {tuple(maps.shape)}; merge the channels of the maps first")
 
 
 def need_generator(generator: torch.Generator | None, method: str) -> torch.Generator:

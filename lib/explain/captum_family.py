@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from lib.explain import Score, check_inputs, need_generator
 from lib.explain.deeplift import need_module, reference
 from lib.explain.features import each, gated, pixels, spread
+from lib.explain.gradients import gradient
 from lib.explain.queries import fill_values, masked_scores
 
 
@@ -165,15 +166,20 @@ def gradient_shap(
         )
     pool = baselines.to(images) if isinstance(baselines, Tensor) else reference(baselines, images[:1])
     total = torch.zeros(len(images), *images.shape[2:], dtype=torch.float64, device=images.device)
-    for _ in range(n_samples):
-        chosen = torch.randint(len(pool), (len(images),), generator=generator)
-        alpha = torch.rand(len(images), 1, 1, 1, generator=generator).to(images)
-        shaken = images if noise == 0 else images + noise * torch.randn(images.shape, generator=generator).to(images)
-        for first in range(0, len(images), max_batch):
-            part = slice(first, first + max_batch)
-            start = pool[chosen[part].to(pool.device)]
-            way = shaken[part] - start
-            total[part] += (way * _gradient(score, start + alpha[part] * way, target[part])).sum(1)
+    together = max(1, max_batch // len(images))  # samples per call, so that few images still fill a batch
+    for first in range(0, n_samples, together):
+        ways, points = [], []
+        for _ in range(min(together, n_samples - first)):
+            chosen = torch.randint(len(pool), (len(images),), generator=generator)
+            alpha = torch.rand(len(images), 1, 1, 1, generator=generator).to(images)
+            shaken = (
+                images if noise == 0 else images + noise * torch.randn(images.shape, generator=generator).to(images)
+            )
+            start = pool[chosen.to(pool.device)]
+            ways.append(shaken - start)
+            points.append(start + alpha * ways[-1])
+        slopes = gradient(score, torch.cat(points), target.repeat(len(points)), max_batch)
+        total += (torch.cat(ways) * slopes).sum(1).view(len(points), *total.shape).sum(0)
     return (total / n_samples).float()
 
 
@@ -243,10 +249,3 @@ def _through_relu(kind: type, method: str, score: Score, images: Tensor, target:
             found = explainer.attribute(part.detach().clone(), target=classes)
         pieces.append(found.detach().sum(1))
     return torch.cat(pieces).float()
-
-
-def _gradient(score: Score, points: Tensor, target: Tensor) -> Tensor:
-    """Gradient of the target scores with respect to the points, (m, c, h, w)."""
-    with torch.enable_grad():
-        place = points.detach().clone().requires_grad_(True)
-        return torch.autograd.grad(score(place).gather(1, target[:, None]).sum(), place)[0]

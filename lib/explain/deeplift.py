@@ -21,7 +21,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from lib.explain import Score, check_inputs
+from lib.explain import Score, check_inputs, check_maps
 from lib.explain.parts import ELEMENTWISE, chain, contributions
 
 
@@ -110,9 +110,7 @@ def reveal_cancel(
         A piece is evaluated at the image, the baseline and the two orders of the parts one after the other.
 
     Returns
-    -------
-    Tensor, float32 (n, h, w)
-        Signed, channels summed; sums to score(image) - score(baseline).
+        As `rescale`.
 
     Raises
     ------
@@ -165,8 +163,7 @@ def completeness(
         If shapes do not fit together.
     """
     check_inputs(images, target, max_batch)
-    if maps.shape != (len(images), *images.shape[2:]):
-        raise ValueError(f"maps must be {(len(images), *images.shape[2:])}, got {tuple(maps.shape)}; one per image")
+    check_maps(maps, images)
     start, change = reference(baseline, images), []
     for first in range(0, len(images), max_batch):
         part = slice(first, first + max_batch)

@@ -78,7 +78,7 @@ def each(features: Tensor, images: Tensor) -> Tensor:
 
 def gated(gates: Tensor, features: Tensor) -> Tensor:
     """Masks (m, h, w) of the features (h, w) that gates (m, g) keep."""
-    return gates[:, features]
+    return gates.index_select(1, features.flatten()).view(-1, *features.shape)
 
 
 def spread(values: Tensor, features: Tensor) -> Tensor:

@@ -34,17 +34,8 @@ def gradcam(
 
     Parameters
     ----------
-    score : callable
-        Images (m, c, h, w) to scores (m, classes), logits as a rule, differentiable behind the layer.
-    images : Tensor, float32 (n, c, h, w), [0, 1]
-    target : Tensor, int64 (n,)
-    layer : nn.Module or str
-        A module that runs once per call, or its dotted name; as a rule the last one with places.
-    generator : torch.Generator, optional
-        Unused: there is no chance in it.
-    max_batch : int, images
-    as_map : callable, optional
-        Linear: the layer's output to (m, channels, h', w'), for example tokens to a grid of patches.
+    score, images, target, generator, max_batch, layer, as_map
+        As `lib.explain.normgrad.norm_grad`; the layer is as a rule the last one with places.
     positive : bool
         False keeps evidence against the class as negative values.
 

@@ -24,8 +24,8 @@ from torch import Tensor
 from lib.explain import Score, check_inputs, need_generator
 
 
-def _gradient(score: Score, images: Tensor, target: Tensor, max_batch: int) -> Tensor:
-    """Gradient of each image's target score with respect to the image, float32 (n, c, h, w)."""
+def gradient(score: Score, images: Tensor, target: Tensor, max_batch: int) -> Tensor:
+    """Gradient of each image's target score with respect to the image, float32 (n, c, h, w); nothing is checked."""
     pieces = []
     with torch.enable_grad():
         for start in range(0, len(images), max_batch):
@@ -66,7 +66,7 @@ def saliency(
     Simonyan et al. 2014, arXiv:1312.6034.
     """
     check_inputs(images, target, max_batch)
-    return _gradient(score, images, target, max_batch).abs().amax(1)
+    return gradient(score, images, target, max_batch).abs().amax(1)
 
 
 def input_x_gradient(
@@ -84,7 +84,7 @@ def input_x_gradient(
     Shrikumar et al. 2017, arXiv:1704.02685.
     """
     check_inputs(images, target, max_batch)
-    return (images * _gradient(score, images, target, max_batch)).sum(1).float()
+    return (images * gradient(score, images, target, max_batch)).sum(1).float()
 
 
 def integrated_gradients(
@@ -132,9 +132,9 @@ def integrated_gradients(
     for first in range(0, n_steps, together):
         alphas = torch.as_tensor((nodes[first : first + together] + 1) / 2, dtype=images.dtype, device=images.device)
         path = start + alphas.view(-1, 1, 1, 1, 1) * (images - start)  # (points, n, c, h, w)
-        gradient = _gradient(score, path.flatten(0, 1), target.repeat(len(alphas)), max_batch).view(path.shape)
+        slopes = gradient(score, path.flatten(0, 1), target.repeat(len(alphas)), max_batch).view(path.shape)
         factor = torch.as_tensor(weights[first : first + together] / 2, device=images.device).view(-1, 1, 1, 1, 1)
-        total += (factor * gradient).sum(0)
+        total += (factor * slopes).sum(0)
     return ((images - start) * total).sum(1).float()
 
 
@@ -202,11 +202,11 @@ def noisy_gradients(
         count = min(together, n_samples - first)
         draws = torch.stack([torch.randn(images.shape, generator=generator) for _ in range(count)]).to(images)
         copies = images + spread * draws  # (count, n, c, h, w)
-        gradient = _gradient(score, copies.flatten(0, 1), target.repeat(count), max_batch).view(copies.shape).double()
+        slopes = gradient(score, copies.flatten(0, 1), target.repeat(count), max_batch).view(copies.shape).double()
         if first == 0:
-            shift = gradient[0]  # variance about the first draw does not cancel when the mean is large
-        total += (gradient - shift).sum(0)
-        squares += (gradient - shift).square().sum(0)
+            shift = slopes[0]  # variance about the first draw does not cancel when the mean is large
+        total += (slopes - shift).sum(0)
+        squares += (slopes - shift).square().sum(0)
     off = total / n_samples
     variance = (squares / n_samples - off.square()).clamp_min(0)
     mean = shift + off

@@ -176,12 +176,15 @@ def _asked(
     seed = draw_seed(need_generator(generator, "hsic"))
     groups = each(cells((int(images.shape[2]), int(images.shape[3])), grid) if features is None else features, images)
     values = fill_values(fill, images)
+    designs: dict[int, Tensor] = {}
     for image, label, group in zip(images, target.tolist(), groups, strict=True):
-        gates = binary_gates(n_masks, int(group.max()) + 1, points=points, seed=seed).to(image.device)
+        d = int(group.max()) + 1
+        if d not in designs:
+            designs[d] = binary_gates(n_masks, d, points=points, seed=seed).to(image.device)
         pieces = []
-        for part in gates.split(max_batch):
+        for part in designs[d].split(max_batch):
             pieces.append(masked_scores(score, image, label, gated(part.to(image), group), values, max_batch))
-        yield group, gates, torch.cat(pieces)
+        yield group, designs[d], torch.cat(pieces)
 
 
 def hsic(
@@ -202,16 +205,12 @@ def hsic(
 
     Parameters
     ----------
-    score, images, target, generator, max_batch
-        As everywhere in `lib.explain`; the generator gives one seed, so each image gets the masks it would get alone.
+    score, images, target, generator, max_batch, features, grid, fill
+        As `lib.explain.sobol.sobol`.
     n_masks : int
         Queries per image.
-    features : Tensor, int64 (h, w) or (n, h, w), optional
-        The feature of every pixel; by default the cells of ``grid`` x ``grid``.
     points, width
         As `binary_gates` and `dependence`.
-    fill : Tensor (c,) or (c, h, w), or float
-        Value of hidden pixels.
 
     Returns
     -------

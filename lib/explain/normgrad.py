@@ -63,7 +63,7 @@ def norm_grad(
     order : float, > 0
         p of the norm, 2 in the paper; unused by sum and max.
     as_map : callable, optional
-        Linear: the layer's output to (m, channels, h, w).
+        Linear: the layer's output to (m, channels, h', w'), for example tokens to a grid of patches.
 
     Returns
     -------

@@ -206,7 +206,7 @@ def gathered(matrices: Sequence[Tensor]) -> Tensor:
     tensor([[[1., 2.],
              [0., 1.]]])
     """
-    joint = torch.eye(matrices[0].shape[-1], dtype=matrices[0].dtype, device=matrices[0].device)
+    joint = _identity(matrices[0])
     for matrix in matrices:
         joint = joint + matrix @ joint
     return joint
@@ -216,9 +216,7 @@ def rolled(matrices: Sequence[Tensor]) -> Tensor:
     """Product over blocks, the last one leftmost, of (matrix + identity) with rows scaled to sum one.
 
     Parameters
-    ----------
-    matrices : sequence of Tensor (n, tokens, tokens), >= 0
-        From the first block to the last.
+        As `gathered`.
 
     Returns
     -------
@@ -231,11 +229,15 @@ def rolled(matrices: Sequence[Tensor]) -> Tensor:
     tensor([[[0.5000, 0.5000],
              [0.5000, 0.5000]]])
     """
-    joint = torch.eye(matrices[0].shape[-1], dtype=matrices[0].dtype, device=matrices[0].device)
+    joint = _identity(matrices[0])
     for matrix in matrices:
-        step = matrix + torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
+        step = matrix + _identity(matrix)
         joint = step / step.sum(-1, keepdim=True) @ joint
     return joint
+
+
+def _identity(like: Tensor) -> Tensor:
+    return torch.eye(like.shape[-1], dtype=like.dtype, device=like.device)
 
 
 def _with_gradients(

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from lib.explain import Score, check_inputs, need_generator
 from lib.explain.queries import fill_values, masked_scores
-from lib.masks.designs import RiseDesign, rise_design, sliding
+from lib.masks.designs import RiseDesign, corners, rise_design, squares
 
 
 def running(
@@ -167,13 +167,18 @@ def occlusion(
     Zeiler & Fergus 2014, arXiv:1311.2901.
     """
     check_inputs(images, target, max_batch)
-    masks = sliding((int(images.shape[2]), int(images.shape[3])), window=window, stride=stride).to(images.device)
-    hidden = (1 - masks).flatten(1).double()  # (windows, h * w)
-    cover = hidden.sum(0)
-    values = fill_values(fill, images)
-    maps = []
-    for image, label in zip(images, target.tolist(), strict=True):
-        whole = masked_scores(score, image, label, torch.ones_like(masks[:1]), values, max_batch)
-        falls = (whole - masked_scores(score, image, label, masks, values, max_batch)).double()
-        maps.append((falls @ hidden / cover).view(masks.shape[1:]))
-    return torch.stack(maps).float()
+    size = (int(images.shape[2]), int(images.shape[3]))
+    places, values = corners(size, window=window, stride=stride), fill_values(fill, images)
+    kept = torch.ones(1, *size, device=images.device)
+    pairs = list(zip(images, target.tolist(), strict=True))
+    whole = [masked_scores(score, image, label, kept, values, max_batch) for image, label in pairs]
+    total = torch.zeros(len(images), size[0] * size[1], dtype=torch.float64, device=images.device)
+    cover = torch.zeros_like(total[0])
+    for piece in places.split(max_batch):
+        masks = squares(piece.to(images.device), size, window=window)
+        hidden = (1 - masks).flatten(1).double()  # (windows, h * w)
+        cover += hidden.sum(0)
+        for index, (image, label) in enumerate(pairs):
+            falls = (whole[index] - masked_scores(score, image, label, masks, values, max_batch)).double()
+            total[index] += falls @ hidden
+    return (total / cover).view(len(images), *size).float()

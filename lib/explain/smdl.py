@@ -232,14 +232,12 @@ def smdl(
     ----------
     score : callable
         Images (m, c, h, w) to probabilities (m, classes).
-    images : Tensor, float32 (n, c, h, w), [0, 1]
+    images, generator, max_batch
+        As `lib.explain.gradients.saliency`.
     target : Tensor, int64 (n,)
         For a wrong prediction the paper explains the true class.
     networks : Networks
         Features and evidence.
-    generator : torch.Generator, optional
-        Unused: there is no chance in it.
-    max_batch : int, images
     features : Tensor, int64 (h, w) or (n, h, w), optional
         Region of every pixel; left out, a grid of at most 7 x 7 cells.
     weights : four floats

@@ -2,12 +2,12 @@
 
 Paper: Fel et al. 2021, Look at the Variance! (arXiv:2111.04138): every feature is blended into a replacement by its
 own random amount; the total index of a feature is the expected share of variance left when all others are fixed.
-Estimators: Jansen 1999; Homma & Saltelli 1996; Janon et al. 2014; Glen & Isaacs 2012; Saltelli et al. 2010.
+Estimators: Jansen 1999; Homma & Saltelli 1996; Janon et al. 2014; Glen & Isaacs 2012; Sobol' et al. 2007.
 
 Differences: every pixel takes the index of its feature, without the cubic enlargement of the public code; features may
 be any groups of pixels or the columns of a table; first-order indices come from the same queries; masks are rendered
-in pieces, so that memory is bounded by ``max_batch``. The public estimator named after Saltelli repeats Homma's; here
-it is the form recommended in 2010.
+in pieces, so that memory is bounded by ``max_batch``. The public estimator named after Saltelli repeats Homma's; that
+of Sobol' et al. 2007 stands in its place.
 
 Conventions: see `lib.explain`. A, B are float (n, d) in [0, 1], C_i is A with column i from B, n (d + 2) queries in
 all; 0 = the feature does not matter, 1 = nothing else does. Estimates are not clipped: noise may leave [0, 1].
@@ -27,7 +27,7 @@ from lib.explain.features import cells, each, gated, spread
 from lib.explain.queries import fill_values, masked_scores
 from lib.explain.sampling import Points, draw_seed, unit_points
 
-Estimator = Literal["jansen", "homma", "janon", "glen", "saltelli"]
+Estimator = Literal["jansen", "homma", "janon", "glen", "sobol2007"]
 Order = Literal["total", "first"]
 FLAT = 1e-6  # relative spread below which a float32 score counts as constant
 
@@ -156,7 +156,7 @@ SHARED: dict[Estimator, Callable[[Tensor, Tensor], Tensor]] = {
     "jansen": _jansen, "homma": _homma, "janon": _janon, "glen": _glen,
 }  # fmt: skip
 """Variance share of what two samples (n,) and (d, n) have in common: all but one feature (A, C) or one (B, C)."""
-ESTIMATORS: tuple[Estimator, ...] = (*SHARED, "saltelli")
+ESTIMATORS: tuple[Estimator, ...] = (*SHARED, "sobol2007")
 
 
 def estimate(scores: Tensor, *, order: Order = "total", estimator: Estimator = "jansen") -> Tensor:
@@ -168,7 +168,10 @@ def estimate(scores: Tensor, *, order: Order = "total", estimator: Estimator = "
         From `answers`, n >= 2.
     order : {"total", "first"}
         With all interactions of the feature, or its effect alone.
-    estimator : {"jansen", "homma", "janon", "glen", "saltelli"}
+    estimator : {"jansen", "homma", "janon", "glen", "sobol2007"}
+        The last, also named after Mauntz, is mean f(A) (f(A) - f(C_i)) over the variance for total indices and
+        mean f(B) (f(C_i) - f(A)) for first-order ones. Saltelli et al. 2010 recommend this first-order form, but for
+        total indices Jansen's.
 
     Returns
     -------
@@ -179,6 +182,11 @@ def estimate(scores: Tensor, *, order: Order = "total", estimator: Estimator = "
     ------
     ValueError
         If the shape does not fit or a name is unknown.
+
+    Source
+    ------
+    Saltelli et al. 2010, doi:10.1016/j.cpc.2009.09.018, table 2, and the papers of each; "sobol2007" is Sobol' et al.
+    2007, Reliability Engineering & System Safety 92(7), as the function of this name in R's package sensitivity.
 
     Examples
     --------
@@ -195,7 +203,7 @@ def estimate(scores: Tensor, *, order: Order = "total", estimator: Estimator = "
     a, b, mixed = scores[0], scores[1], scores[2:]
     if scores.std() <= FLAT * scores.abs().max() or min(a.var(), b.var()) == 0:
         return torch.zeros_like(mixed[:, 0])
-    if estimator == "saltelli":
+    if estimator == "sobol2007":
         if order == "total":
             return (a * (a - mixed)).mean(1) / a.var()
         return (b * (mixed - a)).mean(1) / b.var()

@@ -27,6 +27,7 @@ from torch import Tensor
 from lib.explain import Score, check_inputs, need_generator
 from lib.explain.features import cells, each, gated, spread
 from lib.explain.queries import fill_values, masked_scores
+from lib.explain.sampling import draw_seed
 
 GRID = 7  # cells per edge where no features are given
 
@@ -232,7 +233,7 @@ def kernel_shap(
     Lundberg & Lee 2017, arXiv:1705.07874, theorem 2.
     """
     check_inputs(images, target, max_batch)
-    base = int(torch.randint(2**62, (1,), generator=need_generator(generator, "kernel_shap")))
+    base = draw_seed(need_generator(generator, "kernel_shap"))
 
     def draw(g: int, chance: torch.Generator) -> Subsets:
         return shapley_subsets(g, n_samples, generator=chance, paired=paired)
@@ -303,16 +304,14 @@ def lime(
         Each pixel has the slope of its feature; 0 = keeping it changes nothing on average.
 
     Raises
-    ------
-    ValueError
-        If the generator is missing, a number is out of range or shapes do not fit together.
+        As `kernel_shap`.
 
     Source
     ------
     Ribeiro et al. 2016, arXiv:1602.04938, equation 1.
     """
     check_inputs(images, target, max_batch)
-    base = int(torch.randint(2**62, (1,), generator=need_generator(generator, "lime")))
+    base = draw_seed(need_generator(generator, "lime"))
     if ridge < 0:
         raise ValueError(f"ridge must be at least 0, got {ridge}; 1.0 is the public code's penalty")
 

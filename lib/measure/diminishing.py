@@ -4,8 +4,8 @@ Nemhauser, Wolsey & Fisher 1978: f is submodular if an element added to a set A 
 added to any larger set B that holds A; if f also never falls, the greedy choice of s elements gains at least
 1 - 1 / e of what the best choice of s elements gains. SMDL (arXiv:2402.09164) claims both of its set function.
 
-Differences: neither property can be checked on all sets of many elements, so chains A, B are drawn at random and the
-share of violations is what is measured; the guarantee is checked on all sets of few elements.
+Differences: neither property can be checked on all sets of many elements, so nested sets A, B are drawn at random and
+the share of violations is what is measured; the guarantee is checked on all sets of few elements.
 
 Conventions: a subset is bool (k,), True = taken; a set function maps subsets (m, k) to values (m,) or terms (m, t).
 """
@@ -25,8 +25,8 @@ MOST = 16  # elements whose subsets are all listed
 
 
 @dataclass(frozen=True)
-class Chains:
-    """Random pairs A inside B and an element in neither.
+class NestedSets:
+    """Random pairs, A inside B, and an element in neither.
 
     Attributes
     ----------
@@ -41,13 +41,13 @@ class Chains:
     added: Tensor
 
 
-def chains(n: int, k: int, *, generator: torch.Generator) -> Chains:
-    """Draw chains: the first a and the first b > a elements of a random order, and the element after them.
+def nested_sets(n: int, k: int, *, generator: torch.Generator) -> NestedSets:
+    """Draw pairs: the first a and the first b > a elements of a random order, and the element after them.
 
     Parameters
     ----------
     n : int
-        Chains; the sizes a < b < k are uniform over all pairs.
+        Pairs; the sizes a < b < k are uniform over all pairs.
     k : int, >= 2
         Elements.
     generator : torch.Generator
@@ -59,24 +59,24 @@ def chains(n: int, k: int, *, generator: torch.Generator) -> Chains:
         If there are fewer than two elements.
     """
     if k < 2:
-        raise ValueError(f"k must be at least 2 elements, got {k}; a chain needs one in B and one to add")
+        raise ValueError(f"k must be at least 2 elements, got {k}; a pair needs one in B and one to add")
     place = torch.rand(n, k, generator=generator).argsort(1).argsort(1)  # of every element in the order
     pairs = torch.tensor([(a, b) for b in range(1, k) for a in range(b)])
     sizes = pairs[torch.randint(len(pairs), (n,), generator=generator)]
     small, large = (place < size for size in sizes.T[..., None])
-    return Chains(small, large, (place == sizes[:, 1:]).long().argmax(1))
+    return NestedSets(small, large, (place == sizes[:, 1:]).long().argmax(1))
 
 
-def gains(function: Values, chain: Chains, index: int) -> Tensor:
-    """What the element adds to A and what it adds to B, for one chain, float32 (2, ...).
+def gains(function: Values, nested: NestedSets, index: int) -> Tensor:
+    """What the element adds to A and what it adds to B, for one pair, float32 (2, ...).
 
     Parameters
     ----------
     function : callable
         Subsets bool (4, k) to values (4,) or terms (4, t).
-    chain : Chains
+    nested : NestedSets
     index : int
-        Which chain.
+        Which pair.
 
     Returns
     -------
@@ -85,11 +85,11 @@ def gains(function: Values, chain: Chains, index: int) -> Tensor:
 
     Examples
     --------
-    >>> gains(lambda sets: sets.sum(1) ** 2, chains(5, 4, generator=torch.Generator()), 0).diff().item() > 0
+    >>> gains(lambda sets: sets.sum(1) ** 2, nested_sets(5, 4, generator=torch.Generator()), 0).diff().item() > 0
     True
     """
-    sets = torch.stack([chain.small[index], chain.large[index]]).repeat(2, 1)  # A, B, A + v, B + v
-    sets[2:, chain.added[index]] = True
+    sets = torch.stack([nested.small[index], nested.large[index]]).repeat(2, 1)  # A, B, A + v, B + v
+    sets[2:, nested.added[index]] = True
     found = function(sets)
     return found[2:] - found[:2]
 

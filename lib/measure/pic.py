@@ -27,7 +27,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lib.explain import Score, check_inputs
+from lib.explain import Score, check_inputs, check_maps
 
 THRESHOLDS = (0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.07, 0.10, 0.13, 0.21, 0.34, 0.5, 0.75)
 UNSURE, NO_LESS_INFORMATION, NO_LESS_SCORE = (
@@ -236,19 +236,16 @@ def measure(
 
     Parameters
     ----------
-    score : callable
-        Images (m, c, h, w) to logits (m, classes).
+    score, target, max_batch
+        As `lib.measure.perturbation.measure`.
     images : Tensor, float32 (n, 1 or 3, h, w), [0, 1]
         Rounded to 8 bits, which is what the model then sees.
-    target : Tensor, int64 (n,)
     maps : Tensor, float (n, h, w)
         Larger = shown earlier; pixels that tie with the last one shown are shown as well.
     known : Tensor, bool (n, h, w)
         From `random_pixels`; the same for all maps that are compared.
     protocol : Protocol, optional
         The paper's by default.
-    max_batch : int, images
-        Bounds memory.
 
     Returns
     -------
@@ -266,11 +263,11 @@ def measure(
     """
     protocol = protocol or Protocol()
     check_inputs(images, target, max_batch)
-    wanted = (len(images), *images.shape[-2:])
-    if maps.shape != wanted or known.shape != wanted or known.dtype != torch.bool or images.shape[1] not in (1, 3):
+    check_maps(maps, images)
+    if known.shape != maps.shape or known.dtype != torch.bool or images.shape[1] not in (1, 3):
         raise ValueError(
-            f"images must have 1 or 3 channels, maps be {wanted} and known bool {wanted}, got {images.shape[1]}, "
-            f"{tuple(maps.shape)} and {known.dtype} {tuple(known.shape)}; draw known with random_pixels"
+            f"images must have 1 or 3 channels and known be bool {tuple(maps.shape)}, got {images.shape[1]} and "
+            f"{known.dtype} {tuple(known.shape)}; draw known with random_pixels"
         )
     together = max(1, max_batch // (len(protocol.thresholds) + 2))  # images whose rebuilt copies are held at once
     sizes, chances, hits = [], [], []

@@ -24,7 +24,7 @@ from scipy import sparse
 from scipy.sparse.linalg import splu
 from torch import Tensor
 
-from lib.explain import Score, check_inputs
+from lib.explain import Score, check_inputs, check_maps
 
 DIRECT, DIAGONAL = 1 / 6, 1 / 12  # weights of the eight neighbours; they sum to one
 
@@ -158,17 +158,12 @@ def measure(
 
     Parameters
     ----------
-    score : callable
-        Images (m, c, h, w) to logits (m, classes).
-    images : Tensor, float32 (n, c, h, w), [0, 1]
-    target : Tensor, int64 (n,)
-    maps : Tensor, float (n, h, w)
+    score, images, target, maps, max_batch
+        As `lib.measure.perturbation.measure`.
     generator : torch.Generator
         On the CPU; ties and noise, image after image. The same seed gives all maps the same noise.
     protocol : Protocol, optional
         Most important first by default.
-    max_batch : int, images
-        Bounds memory; the result changes only by float32 rounding.
 
     Returns
     -------
@@ -185,11 +180,7 @@ def measure(
     """
     protocol = protocol or Protocol()
     check_inputs(images, target, max_batch)
-    if maps.shape != (len(images), *images.shape[-2:]):
-        raise ValueError(
-            f"maps must be {(len(images), *images.shape[-2:])}, got {tuple(maps.shape)}; "
-            "merge the channels of the maps first"
-        )
+    check_maps(maps, images)
     weights = neighbours((images.shape[2], images.shape[3]))
     waiting: list[Tensor] = []
     labels: list[Tensor] = []

@@ -22,7 +22,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lib.explain import Attribution, Score, check_inputs
+from lib.explain import Attribution, Score, check_inputs, check_maps
 
 
 @dataclass(frozen=True)
@@ -99,14 +99,13 @@ def infidelity(
     ----------
     score : callable
         Images (m, c, h, w) to scores (m, classes), the ones that were explained.
-    images : Tensor, float32 (n, c, h, w)
-    target : Tensor, int64 (n,)
+    images, target, max_batch
+        As `lib.measure.perturbation.measure`.
     maps : Tensor, float (n, h, w)
         Signed, in units of score per unit of the image with ``scale="given"``: a gradient summed over channels.
     generator : torch.Generator
         On the CPU; the same seed gives all maps the same changes.
     protocol : InfidelityProtocol, optional
-    max_batch : int, images
 
     Returns
     -------
@@ -126,11 +125,7 @@ def infidelity(
 
     protocol = protocol or InfidelityProtocol()
     check_inputs(images, target, max_batch)
-    if maps.shape != (len(images), *images.shape[-2:]):
-        raise ValueError(
-            f"maps must be {(len(images), *images.shape[-2:])}, got {tuple(maps.shape)}; "
-            "merge the channels of the maps first"
-        )
+    check_maps(maps, images)
 
     def perturb(copies: Tensor) -> tuple[Tensor, Tensor]:
         grey = (1, *copies.shape[2:])  # every copy is drawn on its own: pieces do not change the draws

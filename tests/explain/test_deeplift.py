@@ -116,5 +116,5 @@ def test_errors():
         deeplift.rescale(minimum(), table((1.0, 1.0)), FIRST, max_batch=1)
     with pytest.raises(ValueError, match="got Softmax; build it with nn.Sequential"):
         deeplift.reveal_cancel(softmax, table((1.0, 1.0)), FIRST)
-    with pytest.raises(ValueError, match="one per image"):
+    with pytest.raises(ValueError, match="merge the channels of the maps first"):
         deeplift.completeness(minimum(), table((1.0, 1.0)), FIRST, torch.zeros(2, 1, 2))

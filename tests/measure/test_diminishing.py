@@ -16,11 +16,11 @@ def coverage(sets: torch.Tensor) -> torch.Tensor:
     return (sets.float() @ COVERS.float() > 0).float().sum(1)
 
 
-def drawn(n: int = 300, k: int = 7) -> diminishing.Chains:
-    return diminishing.chains(n, k, generator=torch.Generator().manual_seed(1))
+def drawn(n: int = 300, k: int = 7) -> diminishing.NestedSets:
+    return diminishing.nested_sets(n, k, generator=torch.Generator().manual_seed(1))
 
 
-def test_chains_are_chains_of_all_sizes():
+def test_sets_are_nested_in_all_sizes():
     found = drawn(2000, 4)
     assert (found.small <= found.large).all()
     assert not found.large[torch.arange(2000), found.added].any()
@@ -71,6 +71,6 @@ def test_greedy_coverage_keeps_the_guarantee_and_matches_brute_force():
 
 def test_errors():
     with pytest.raises(ValueError, match="at least 2 elements"):
-        diminishing.chains(3, 1, generator=torch.Generator())
+        diminishing.nested_sets(3, 1, generator=torch.Generator())
     with pytest.raises(ValueError, match="at most 16 elements, got 17"):
         diminishing.share_of_best(coverage, torch.arange(17))

@@ -83,13 +83,10 @@ def guided_loss(trained: nn.Module, model: guided.Guided, images: Tensor, hidden
 
     Parameters
     ----------
-    trained : nn.Module
-        ``model`` as the training loop wraps it.
+    trained, images, hidden
+        As in `lib.measure.pretraining.hpm_loss`.
     model : Guided
         Gives the pixels that are predicted.
-    images : Tensor (n, c, h, w)
-    hidden : bool Tensor (n, tokens)
-        True = hidden, the same count in every row.
     tokens : Tensor (n, tokens, width)
         Features of the teacher, which saw everything.
 

@@ -44,9 +44,7 @@ def pretrain_simmim(
     ----------
     source, seed, ratio, n_images, epochs, sampling, cell, patch, width, depth, batch_size, lr, device, checkpoint
         As in `lib.measure.pretraining.pretrain_mae`.
-    target, hog_cell, radii
-        As in `lib.models.targets.named`.
-    looks : int
+    target, hog_cell, radii, looks
         As in `lib.measure.pretraining.pretrain_features`.
     error : {"l1", "l2"}
         Absolute error of hidden values, as in SimMIM, or squared.
