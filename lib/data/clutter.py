@@ -76,7 +76,7 @@ def cluttered(
         cut = torch.randint(object_px - piece_px + 1, (n, 2), generator=generator)
         pieces = small[_window(other, cut, piece_px)].permute(0, 3, 1, 2)
         canvas = _pasted(canvas, pieces, torch.randint(side - piece_px + 1, (n, 2), generator=generator))
-    boxes = _boxes(small.mean(1) > BLACK) + places.flip(1).repeat(1, 2)
+    boxes = tight_boxes(small.mean(1) > BLACK) + places.flip(1).repeat(1, 2)
     return Images(canvas, found.y, found.classes, boxes.float(), f"{found.source}, cluttered")
 
 
@@ -94,7 +94,7 @@ def _pasted(canvas: Tensor, patches: Tensor, places: Tensor) -> Tensor:
     return canvas
 
 
-def _boxes(inside: Tensor) -> Tensor:
+def tight_boxes(inside: Tensor) -> Tensor:
     """Tight half-open boxes x0, y0, x1, y1 of bool (n, h, w), int64; the whole image where nothing is inside."""
     inside = inside | ~inside.flatten(1).any(1)[:, None, None]
     sides = []
