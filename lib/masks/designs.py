@@ -196,12 +196,22 @@ def sliding(size: tuple[int, int], *, window: int, stride: int) -> Tensor:
     >>> sliding((4, 4), window=2, stride=2).shape
     torch.Size([4, 4, 4])
     """
+    places = corners(size, window=window, stride=stride)
+    return squares(places, size, window=window)
+
+
+def corners(size: tuple[int, int], *, window: int, stride: int) -> Tensor:
+    """Where the windows of `sliding` begin, row by row: int64 (masks, 2), pixels from the top and from the left."""
     if not 1 <= window <= min(size):
         raise ValueError(f"window must be in 1..{min(size)} pixels, got {window}; use a window inside the image")
     if not 1 <= stride <= window:
         raise ValueError(f"stride must be in 1..window={window} pixels, got {stride}; a larger one leaves gaps")
     starts = [sorted({*range(0, edge - window, stride), edge - window}) for edge in size]
-    masks = torch.ones(len(starts[0]) * len(starts[1]), *size)
-    for index, (top, left) in enumerate(itertools.product(*starts)):
-        masks[index, top : top + window, left : left + window] = 0.0
-    return masks
+    return torch.cartesian_prod(*(torch.tensor(each) for each in starts)).view(-1, 2)
+
+
+def squares(places: Tensor, size: tuple[int, int], *, window: int) -> Tensor:
+    """Masks float32 (n, h, w), 1 = kept, that each hide one square with its corner at places int64 (n, 2)."""
+    down, right = (torch.arange(edge, device=places.device) - places[:, axis, None] for axis, edge in enumerate(size))
+    inside = [(away >= 0) & (away < window) for away in (down, right)]
+    return (~(inside[0][:, :, None] & inside[1][:, None])).float()

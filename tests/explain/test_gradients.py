@@ -36,6 +36,24 @@ def test_captum_computes_the_same(setting):
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)  # captum sums the steps in another order
 
 
+@pytest.mark.parametrize("kind", ["smoothgrad", "smoothgrad_sq", "vargrad"])
+def test_noisy_gradients_equal_captums_noise_tunnel(kind):
+    """One image, whose draws come in the same order from both; smooth, so that no ReLU depends on the last digit."""
+    from captum.attr import NoiseTunnel, Saliency
+
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 5, 3), nn.SiLU(), nn.Flatten(), nn.Linear(5 * 36, 4)).eval()
+    image, target = torch.rand(1, 1, 8, 8), torch.tensor([2])
+    image = (image - image.min()) / (image.max() - image.min())  # a range of 1: our noise is captum's
+    method = {"smoothgrad_sq": gradients.smoothgrad_squared}.get(kind) or getattr(gradients, kind)
+    ours = method(model, image, target, generator=torch.Generator().manual_seed(9), n_samples=6, noise=0.2, max_batch=4)
+    torch.manual_seed(9)
+    theirs = NoiseTunnel(Saliency(model)).attribute(
+        image, nt_type=kind, nt_samples=6, stdevs=0.2, target=target, abs=False
+    )
+    torch.testing.assert_close(ours, theirs[:, 0].detach(), rtol=1e-4, atol=1e-7)
+
+
 def test_integrated_gradients_complete(setting):
     model, images, target = setting
     baseline = torch.full_like(images, 0.5)

@@ -73,3 +73,16 @@ def test_occlusion_of_a_sum_is_the_hidden_amount():
     torch.testing.assert_close(squares[3, 2], image[0, 0, 2:, 2:].sum())
     filled = rise.occlusion(total, torch.full((1, 1, 4, 4), 0.3), ZERO, window=2, stride=1, fill=0.3)
     assert filled.abs().max() < 1e-5  # nothing changes when a square is replaced by itself
+
+
+def test_occlusion_is_captums():
+    from captum.attr import Occlusion
+
+    torch.manual_seed(2)
+    model = torch.nn.Sequential(torch.nn.Conv2d(2, 4, 3), torch.nn.SiLU(), torch.nn.Flatten(), torch.nn.Linear(400, 3))
+    images, target = torch.rand(3, 2, 12, 12), torch.tensor([2, 0, 1])
+    ours = rise.occlusion(model, images, target, window=4, stride=2, fill=0.3, max_batch=7)
+    theirs = Occlusion(model).attribute(
+        images, sliding_window_shapes=(2, 4, 4), strides=(2, 2, 2), baselines=0.3, target=target
+    )
+    torch.testing.assert_close(ours, theirs[:, 0].detach(), rtol=1e-4, atol=1e-6)

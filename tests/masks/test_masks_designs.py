@@ -36,6 +36,23 @@ def test_agrees_with_enlarging_and_cropping(size, grid):
         torch.testing.assert_close(mask, whole[down : down + size[0], right : right + size[1]], atol=1e-5, rtol=0)
 
 
+def test_agrees_with_scikit_image_where_no_border_is_near():
+    from skimage.transform import resize
+
+    size, grid = (28, 21), 7
+    design = designs.rise_design(5, size, generator=generator(), grid=grid)
+    edges = [(grid + 1) * math.ceil(edge / grid) for edge in size]
+    rims = [math.ceil(edge / grid / 2) for edge in edges]  # half a cell: what lies beyond depends on the border's rule
+    for mask, cells, (down, right) in zip(design.render(0, 5), design.cells, design.offsets.tolist(), strict=True):
+        whole = torch.from_numpy(resize(cells.numpy(), edges, order=1, mode="reflect", anti_aliasing=False))
+        ours = torch.full(edges, torch.nan)
+        ours[down : down + size[0], right : right + size[1]] = mask
+        inner = tuple(slice(rim, edge - rim) for rim, edge in zip(rims, edges, strict=True))
+        seen = ~ours[inner].isnan()
+        assert seen.float().mean() > 0.7
+        torch.testing.assert_close(ours[inner][seen], whole[inner][seen].float(), atol=1e-6, rtol=0)
+
+
 def test_rendering_in_pieces_changes_nothing():
     design = designs.rise_design(10, (9, 9), generator=generator(), grid=3)
     assert torch.equal(torch.cat([design.render(0, 3), design.render(3, 10)]), design.render(0, 10))
