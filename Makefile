@@ -6,9 +6,11 @@ HELD := $(shell python -P -c "import importlib.metadata as m; m.distribution('bl
 ifeq ($(filter active,$(ENV))$(HELD),)
 PY := .venv/bin/python
 READY := .venv/.ready
+PEERS := .venv/.peers
 else
 PY := python
 READY :=
+PEERS :=
 endif
 OPTIONS = $(if $(PROFILE),--profile $(PROFILE)) $(if $(ONLY),--only '$(ONLY)') $(if $(JOBS),--jobs $(JOBS)) \
   $(if $(SCHEDULER),--scheduler $(SCHEDULER)) $(if $(BUDGET_MIN),--budget-min $(BUDGET_MIN)) $(if $(TRUST),--trust $(TRUST))
@@ -39,9 +41,9 @@ new: $(READY)    ## a notebook skeleton and its block: FAMILY= TITLE= PAPER=
 	$(PY) -m lib.reproduce new --family "$(FAMILY)" --title "$(TITLE)" --paper "$(PAPER)"
 lab: $(READY)    ## JupyterLab on notebooks/
 	$(PY) -m jupyterlab --notebook-dir notebooks
-bench: $(READY)  ## ours beside the peers in one run, into reports/bench: ONLY=
+bench: $(PEERS)  ## ours beside the peers in one run, into reports/bench: ONLY=
 	$(PY) -m lib.bench $(if $(ONLY),--only '$(ONLY)')
-test: $(READY)   ## the whole test suite
+test: $(PEERS)   ## the whole test suite
 	$(PY) -m pytest -n 2 --dist loadfile
 check: $(READY)  ## lint and types
 	$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
@@ -51,4 +53,7 @@ clean: $(READY)  ## remove what receipts list; never data
 .venv/.ready: requirements.lock pyproject.toml
 	python3 -m venv .venv && .venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e . && .venv/bin/python -m lib.setup
+	@touch $@
+.venv/.peers: requirements-peers.txt .venv/.ready
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-peers.txt
 	@touch $@

@@ -23,6 +23,10 @@ def locked() -> dict[str, Version]:
     return {canonicalize_name(name): Version(version) for name, version in pins}
 
 
+def peers() -> list[str]:
+    return (ROOT / "requirements-peers.txt").read_text(encoding="utf-8").splitlines()
+
+
 def wanted() -> list[Requirement]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return [Requirement(text) for text in project["dependencies"] + project["optional-dependencies"]["dev"]]
@@ -39,6 +43,28 @@ def test_the_lock_serves_cpu_and_cuda_machines():
     """A local version such as +cpu, or a CUDA package, would tie the lock to one kind of machine."""
     assert not any(pin.local for pin in locked().values())
     assert not [name for name in locked() if re.match(r"nvidia|triton|xgboost$", name)]
+
+
+def test_peers_are_pinned_explained_and_outside_the_lock():
+    """The lock's hash is in the key of every run; what is only compared with must not change it."""
+    assert peers()[0].startswith("# What `make bench` and some tests compare with.")
+    pins = [Requirement(line) for line in peers() if not line.startswith("#")]
+    assert {pin.name for pin in pins} == {"quantus", "saliency"}
+    assert all(re.fullmatch(r"==[\d.]+", str(pin.specifier)) for pin in pins)
+    assert not {canonicalize_name(pin.name) for pin in pins} & set(locked())
+    assert not {pin.name for pin in pins} & {requirement.name for requirement in wanted()}
+
+
+def test_make_installs_peers_only_into_its_own_environment():
+    outside = {name: value for name, value in os.environ.items() if "MAKE" not in name and name != "MFLAGS"}
+    asked = ["make", "--dry-run", "--always-make", "--no-print-directory"]
+    for target in ("test", "bench"):
+        for env, expected in (("ENV=active", False), ("HELD=", True)):
+            done = subprocess.run(
+                [*asked, env, target], cwd=ROOT, env=outside, capture_output=True, text=True, check=True
+            )
+            found = re.search(r"pip install .*--no-deps -r requirements-peers\.txt", done.stdout) is not None
+            assert found == expected, f"{target} with {env}"
 
 
 def test_environment_yml_installs_the_lock():

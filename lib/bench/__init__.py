@@ -1,6 +1,7 @@
 """How fast: what a user would take instead, measured beside ours in the same run.
 
 `harness` times two callables that do the same job in interleaved rounds; `masks` holds the cases of masked image
-modelling, and `published` and `plain_mae` their peers: published algorithms stated anew, never slower than they are.
+modelling, `explain` and `judges` those of attribution; peers are libraries, or `published` and `plain_mae`: published
+algorithms stated anew, never slower than they are.
 ``python -m lib.bench`` runs them and writes ``reports/bench/<name>.csv`` with its figure; `readme` makes their page.
 """

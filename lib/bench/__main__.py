@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from importlib import util
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ import pandas as pd
 import typer
 
 from lib import experiments, plots
-from lib.bench import harness, masks, readme, steps
+from lib.bench import explain, harness, masks, readme, steps
 from lib.bench.harness import Case
 from lib.bench.readme import MISSED
 
@@ -30,7 +31,11 @@ def _masks(full: bool) -> list[Case]:
     return masks.cases(networks=(steps.TINY, steps.BASE) if full else (steps.TINY,))
 
 
-BENCHES: dict[str, Callable[[bool], list[Case]]] = {"masks": _masks}
+def _explain(full: bool) -> list[Case]:
+    return explain.cases()
+
+
+BENCHES: dict[str, Callable[[bool], list[Case]]] = {"masks": _masks, "explain": _explain}
 
 
 def main(
@@ -46,12 +51,21 @@ def main(
         raise typer.Exit(WRONG)
     for name in names:
         try:
-            table = run(BENCHES[name](full), rounds=rounds)
+            table = run(installed(BENCHES[name](full)), rounds=rounds)
         except harness.AnotherJob as error:
             typer.secho(f"error: {error}", err=True)
             raise typer.Exit(WRONG) from None
         show(table)
         write(table, experiments.root() / "reports" / "bench", name)
+
+
+def installed(cases: list[Case]) -> list[Case]:
+    """The cases whose peer is there; one line for each package that is not."""
+    absent = {case.needs for case in cases if case.needs and util.find_spec(case.needs) is None}
+    for package in sorted(absent):
+        names = ", ".join(case.name for case in cases if case.needs == package)
+        typer.secho(f"left out: {names}; pip install --no-deps -r requirements-peers.txt gets {package}", err=True)
+    return [case for case in cases if case.needs not in absent]
 
 
 def run(cases: list[Case], *, rounds: int, clocks: harness.Clocks | None = None) -> pd.DataFrame:

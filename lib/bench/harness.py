@@ -75,6 +75,8 @@ class Case:
         Whose algorithm the peer is, and of which version.
     setup : callable
         ``() -> Pair``; what it prepares (weights, banks) is not timed.
+    needs : str
+        Package of the peer where it is none of ours, from requirements-peers.txt; without it there is no case.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Case:
     target: float
     peer_version: str
     setup: Callable[[], Pair]
+    needs: str = ""
 
 
 @dataclass(frozen=True)

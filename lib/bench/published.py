@@ -1,4 +1,4 @@
-"""Published ways to draw masks, stated anew: the peers of `lib.bench.masks`.
+"""Published ways to draw masks and to judge attributions, stated anew: peers of `lib.bench.masks` and `explain`.
 
 Each function follows the public code of its paper step by step, in our words: the same sorts, copies and loops over
 images, because these are what is measured. Where a step could be left out without changing the result it stays in, as
@@ -11,9 +11,11 @@ unless said otherwise.
 
 import math
 import random
+from collections.abc import Callable
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -230,3 +232,76 @@ def ranking_loss(predicted: Tensor, true: Tensor) -> Tensor:
     loss = -harder.int() * torch.log(torch.sigmoid(difference) + 1e-6)
     loss = loss - easier.int() * torch.log(1 - torch.sigmoid(difference) + 1e-6)
     return loss.sum() / counted.sum()
+
+
+def rise_draws(
+    n: int, side: int, *, grid: int, keep: float, rng: np.random.RandomState
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """What chance decides in masks of RISE: kept cells (n, grid, grid), 0 or 1, and shifts (n, 2) of the crop, px.
+
+    The public code draws the two shifts of a mask inside its loop; drawing them together costs less.
+    """
+    kept = (rng.rand(n, grid, grid) < keep).astype(np.float32)
+    return kept, rng.randint(0, -(-side // grid), (n, 2))
+
+
+def rise_masks(kept: NDArray[np.float32], shifts: NDArray[np.int64], side: int) -> NDArray[np.float64]:
+    """Enlarge one grid after the other and cut out a square: Petsiuk et al. 2018, RISE (eclique/RISE, generate_masks).
+
+    Parameters
+    ----------
+    kept, shifts
+        From `rise_draws`.
+    side : int, px
+
+    Returns
+    -------
+    ndarray, float64 (n, side, side), [0, 1]
+        1 = kept. Each grid is enlarged as a whole by scikit-image, one cell more than fits, with mirrored borders.
+    """
+    from skimage.transform import resize
+
+    grid = kept.shape[1]
+    large = (grid + 1) * -(-side // grid)
+    masks = np.empty((len(kept), side, side))
+    for index, (down, right) in enumerate(shifts):
+        whole = resize(kept[index], (large, large), order=1, mode="reflect", anti_aliasing=False)
+        masks[index] = whole[down : down + side, right : right + side]
+    return masks
+
+
+def causal_curve(
+    score: Callable[[Tensor], Tensor], image: Tensor, empty: Tensor, values: Tensor, *, insertion: bool, step: int
+) -> NDArray[np.float64]:
+    """Follow one image step by step: Petsiuk et al. 2018, RISE (eclique/RISE, CausalMetric.single_run).
+
+    Parameters
+    ----------
+    score : callable
+        Images (1, c, h, w) to probabilities (1, classes), asked for the decision and then once per step.
+    image, empty : Tensor (1, c, h, w)
+        The image, and what stands where it is hidden.
+    values : Tensor (h, w)
+        Larger = exchanged earlier.
+    insertion : bool
+        Whether to start from the empty image.
+    step : int
+        Pixels per step.
+
+    Returns
+    -------
+    ndarray, float64 (steps + 1,)
+        Of the class decided for the image. The two best classes are found at every step, as for the printout.
+    """
+    label = score(image).max(1).indices
+    pixels, channels = values.numel(), image.shape[1]
+    count = -(-pixels // step)
+    start, end = (empty, image) if insertion else (image, empty)
+    order, now, found = np.flip(np.argsort(values.reshape(-1).numpy())), start.clone(), np.empty(count + 1)
+    for number in range(count + 1):
+        shown = score(now)
+        shown.topk(2)
+        found[number] = shown[0, label]
+        exchanged = order[step * number : step * (number + 1)]
+        now.numpy().reshape(channels, pixels)[:, exchanged] = end.numpy().reshape(channels, pixels)[:, exchanged]
+    return found

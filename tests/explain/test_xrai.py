@@ -10,6 +10,8 @@ from torch import nn
 
 from lib.explain import gradients, xrai
 
+PEERS = "pip install --no-deps -r requirements-peers.txt"
+
 
 def scene(seed: int, side: int = 16, scales: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
     """A map and overlapping label maps whose blocks differ in size; numbers may be missing."""
@@ -58,6 +60,42 @@ def test_equals_the_published_addition(order, radius, min_new):
         ours = xrai.ranked_regions(values, labels, order=order, dilation=radius, min_new=min_new)
         theirs = published(values.numpy(), masks(labels, radius), min_new, order)
         np.testing.assert_allclose(ours.numpy(), theirs, atol=1e-6)
+
+
+@pytest.mark.parametrize(("order", "algorithm"), [("greedy", "full"), ("fast", "fast")])
+def test_equals_the_public_package(order, algorithm):
+    """The same pixel attribution in, the same map out: segments, dilation and addition with the package's defaults."""
+    core = pytest.importorskip("saliency.core", reason=PEERS)
+    generator = torch.Generator().manual_seed(5)
+    spots = torch.rand(1, 3, 6, 6, generator=generator)
+    image = nn.functional.interpolate(spots, size=(60, 48), mode="bilinear")
+    values = torch.randn(60, 48, generator=generator, dtype=torch.float64)
+    picture, base = image[0].permute(1, 2, 0).double().numpy(), values[..., None].expand(-1, -1, 3).numpy()
+    parameters = core.XRAIParameters(algorithm=algorithm)
+    theirs = core.XRAI().GetMask(picture, None, base_attribution=base, extra_parameters=parameters)
+    labels = xrai.segmentations(image)[0]
+    ours = xrai.ranked_regions(values, labels, order=order)
+    assert len(np.unique(theirs)) > 5, "several regions were added"
+    np.testing.assert_allclose(ours.numpy(), theirs, atol=1e-6)
+
+
+def test_whole_method_equals_the_public_package_for_a_linear_model():
+    """A linear score has the same integrated gradients for every quadrature, so nothing is left to differ."""
+    core = pytest.importorskip("saliency.core", reason=PEERS)
+    generator = torch.Generator().manual_seed(6)
+    image = nn.functional.interpolate(torch.rand(1, 3, 5, 5, generator=generator), size=(32, 32), mode="bilinear")
+    image = (image - image.min()) / (image.max() - image.min())  # its extremes are our baselines
+    weights = torch.randn(2, 3, 32, 32, generator=generator)
+
+    def gradients_of(batch, call_model_args=None, expected_keys=None):
+        slopes = weights[1].permute(1, 2, 0).double().numpy()
+        return {core.INPUT_OUTPUT_GRADIENTS: np.broadcast_to(slopes, batch.shape)}
+
+    picture = image[0].permute(1, 2, 0).double().numpy()
+    parameters = core.XRAIParameters(steps=8)
+    theirs = core.XRAI().GetMask(picture, gradients_of, batch_size=8, extra_parameters=parameters)
+    ours = xrai.xrai(lambda x: torch.einsum("nchw,kchw->nk", x, weights), image, torch.tensor([1]), n_steps=3)
+    np.testing.assert_allclose(ours[0].numpy(), theirs, atol=1e-6)
 
 
 def test_regions_are_dilated_segments():

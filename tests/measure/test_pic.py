@@ -109,6 +109,37 @@ def test_equals_the_definition(kind, channels):
     assert used >= 1
 
 
+@pytest.mark.parametrize("kind", ["sic", "aic"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_equals_the_public_package(monkeypatch, kind, channels):
+    theirs = pytest.importorskip("saliency.metrics.pic", reason="pip install --no-deps -r requirements-peers.txt")
+    monkeypatch.setattr(np, "trapz", np.trapezoid, raising=False)  # the package asks numpy for its old name
+    images, target, maps, known = scene(n=12, channels=channels)
+    model = network(channels)
+    found = getattr(pic.measure(model, images, target, maps, known, protocol=pic.Protocol(min_score=0.36)), kind)
+    used = 0
+    for index in range(len(images)):
+        picture = (images[index].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+
+        @torch.no_grad()
+        def ask(pictures: np.ndarray, label: int = int(target[index])) -> np.ndarray:
+            x = torch.from_numpy(pictures if pictures.ndim == 4 else pictures[..., None]).permute(0, 3, 1, 2)
+            logits = model(x.float() / 255)
+            return ((logits.argmax(1) == label) if kind == "aic" else logits.softmax(1)[:, label]).double().numpy()
+
+        given = np.squeeze(picture), maps[index].double().numpy(), known[index].numpy(), ask, pic.THRESHOLDS
+        try:
+            wanted = theirs.compute_pic_metric(*given, min_pred_value=0.36)
+        except theirs.ComputePicMetricError:
+            assert found.reasons[index] and found.area[index].isnan()
+            continue
+        used += 1
+        assert not found.reasons[index]
+        np.testing.assert_allclose(found.values[index].numpy(), wanted.curve_y, atol=1e-6)
+        assert float(found.area[index]) == pytest.approx(wanted.auc, abs=1e-6)
+    assert used >= 2
+
+
 def test_batch_and_pieces_do_not_matter():
     images, target, maps, known = scene()
     given = {"protocol": pic.Protocol(min_score=0.0, points=50)}
@@ -203,6 +234,8 @@ def test_errors():
     images, target, maps, known = scene()
     with pytest.raises(ValueError, match="draw known with random_pixels"):
         pic.measure(network(), images, target, maps, known.float())
+    with pytest.raises(ValueError, match="merge the channels of the maps first"):
+        pic.measure(network(), images, target, maps[:, None], known)
     with pytest.raises(ValueError, match="thresholds must ascend"):
         pic.Protocol(thresholds=(0.5, 0.1))
     with pytest.raises(ValueError, match="coder 'webp' or 'png'"):
