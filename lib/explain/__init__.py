@@ -14,6 +14,7 @@ Modules, by what they ask of the model:
 - its layers: `gradcam`, `normgrad`, `captum_family` (also gradient SHAP and ablation, which need less), `deeplift`;
 - the attention of a vision transformer: `relevance`, `prompts`;
 - bounds on its answers: `eva`;
+- a layer's activations: `concepts`, whose coefficients the methods above attribute;
 - nothing: `baselines`, the controls, and `truths`, functions whose indices are known.
 
 They share `queries`, `features` and `sampling` (masked images, groups of pixels, points), `parts` and `lrp` (rules
