@@ -16,7 +16,9 @@ from typing import Any
 
 from lib import experiments
 
-REACH = 10  # multiples of the smallest effect of interest that a strip shows to either side
+SMALL = 1e-4  # numbers below are written with a power of ten
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+REACH = 10.0  # multiples of the smallest effect of interest that a strip shows to either side
 VERDICTS = ("supported", "contradicted", "inconclusive", "untested")
 SIGNS = {"supported": "✔", "contradicted": "✘", "inconclusive": "?", "untested": "–"}
 MEANINGS = {
@@ -139,8 +141,8 @@ def number(value: float | None) -> str:
 
     Examples
     --------
-    >>> number(-0.012345), number(1234.5), number(-0.9999), number(None)
-    ('−0.0123', '1,234', '−1.00', '–')
+    >>> number(-0.012345), number(1234.5), number(-0.9999), number(1e-5), number(None)
+    ('−0.0123', '1,234', '−1.00', '1.00×10⁻⁵', '–')
     """
     if value is None or not math.isfinite(value):
         return "–"
@@ -148,11 +150,12 @@ def number(value: float | None) -> str:
         return f"{value:,.0f}".replace("-", "−")
     value = float(f"{value:.3g}")  # .9999 becomes 1, which has other decimals
     if value == 0:
-        text = "0"
-    else:
-        digits = max(0, 2 - math.floor(math.log10(abs(value))))
-        text = f"{value:.{min(digits, 6)}f}"
-    return text.replace("-", "−")
+        return "0"
+    if abs(value) < SMALL:
+        mantissa, power = f"{value:.2e}".split("e")
+        return f"{mantissa}×10{str(int(power)).translate(RAISED)}".replace("-", "−")
+    digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:.{digits}f}".replace("-", "−")
 
 
 def measured(claim: dict[str, Any]) -> str:
