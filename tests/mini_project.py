@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -109,8 +110,9 @@ class Mini:
         command = [sys.executable, "-m", "lib.reproduce", "run", "--profile", "smoke", "--no-pages", *words]
         environment = {**os.environ, "BLINDSPOT_ROOT": str(self.root)}
         return subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            preexec_fn=_hears_interrupts if sys.platform != "win32" else None,
+        )  # fmt: skip
 
     def receipt(self, number: str, profile: str = "smoke") -> dict[str, Any] | None:
         """The published receipt as it stands."""
@@ -125,6 +127,11 @@ class Mini:
         """Wait until a notebook has written its kernel's process id to ``name``."""
         until(lambda: (self.root / name).exists() and (self.root / name).read_text().endswith("."), 60)
         return psutil.Process(int((self.root / name).read_text()[:-1]))
+
+
+def _hears_interrupts() -> None:
+    """Undo what a shell does to jobs in its background: they ignore Ctrl-C, and so would their children."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def until(holds: Callable[[], bool], seconds: float) -> None:

@@ -58,7 +58,7 @@ def _stopped_by_signals() -> Iterator[None]:
     """Treat a polite request to stop (batch schedulers send one) like Ctrl-C, and remember either.
 
     An exception that a signal raises in a destructor or in a callback of the garbage collector is lost; what is
-    remembered is not.
+    remembered is not. Where Ctrl-C is ignored, as in the background of a script, it stays ignored.
     """
     _stop_asked.clear()
     if threading.current_thread() is not threading.main_thread():
@@ -69,7 +69,8 @@ def _stopped_by_signals() -> Iterator[None]:
         _stop_asked.set()
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    heard = [one for one in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(one) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in heard}
     try:
         yield
     finally:

@@ -316,6 +316,15 @@ def test_a_report_set_aside_by_a_killed_runner_is_put_back(mini: Mini) -> None:
     assert json.loads((folder / "receipt.json").read_text())["outcome"] == "ok"
 
 
+@pytest.fixture
+def hearing() -> Iterator[None]:
+    """Ctrl-C as in a terminal's foreground, wherever the tests run."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("hearing")
 def test_a_lost_interrupt_is_noticed(mini: Mini, monkeypatch: pytest.MonkeyPatch) -> None:
     class Deaf(schedule.Inline):
         def submit(self, job: Job) -> Future[Outcome]:
@@ -335,6 +344,15 @@ def test_a_lost_interrupt_is_noticed(mini: Mini, monkeypatch: pytest.MonkeyPatch
         )
     assert [outcome.kind for outcome in outcomes.values()] == ["cancelled"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupt_that_is_ignored_stays_ignored(mini: Mini) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with runner.session(mini.layout):
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_interrupted_runs_say_so_quickly(mini: Mini) -> None:
