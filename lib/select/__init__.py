@@ -15,7 +15,7 @@ The score functions underneath are in the modules of the same names.
 
 from lib.select.aspects import AspectSelector
 from lib.select.attribution_elimination import AttributionElimination
-from lib.select.base import RankingSelector, rank_columns, support_size
+from lib.select.base import ColumnSelector, RankingSelector, rank_columns, support_size
 from lib.select.deep_lasso import DeepLasso
 from lib.select.dime import DIME
 from lib.select.disco import DisCo
@@ -40,6 +40,7 @@ from lib.select.univariate import FTest, RandomSelector, Variance
 __all__ = [
     "AspectSelector",
     "AttributionElimination",
+    "ColumnSelector",
     "DIME",
     "DRCFS",
     "DeepLasso",

@@ -2,11 +2,11 @@
 
 A selector is a scikit-learn transformer. ``fit`` leaves ``scores_`` (larger is better), ``ranking_`` (1 is best, a
 permutation of 1..d, ties by column number, NaN last) and ``support_`` (the mask of kept columns). Columns that must be
-kept come first in the ranking, in the order given. A selector that picks one column after another is a
-`lib.select.sequential.SequentialSelector`.
+kept come first in the ranking, in the order given. `ColumnSelector` validates and sizes; a selector that scores every
+column once is a `RankingSelector`, one that picks column after column a `lib.select.sequential.SequentialSelector`.
 
 Conventions: ``SelectorMixin`` comes first in the bases, otherwise scikit-learn finds no transformer tags; ``__init__``
-only stores. A subclass writes ``_column_scores`` and, where its paper has a rule of its own, ``_auto_size``; it says in
+only stores. A ranking selector writes ``_column_scores``; each may have a rule of its own in ``_auto_size`` and says in
 ``_needs_y``, ``_accepts_sparse`` and ``_allows_nan`` what it takes.
 """
 
@@ -22,7 +22,7 @@ from sklearn.base import BaseEstimator
 from sklearn.feature_selection import SelectorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-__all__ = ["RankingSelector", "rank_columns", "support_size"]
+__all__ = ["ColumnSelector", "RankingSelector", "rank_columns", "support_size"]
 
 
 def rank_columns(scores: np.ndarray) -> np.ndarray:
@@ -104,8 +104,8 @@ def _fixed_first(ranking: np.ndarray, fixed: np.ndarray) -> np.ndarray:
     return moved
 
 
-class RankingSelector(SelectorMixin, BaseEstimator, metaclass=ABCMeta):
-    """Base of selectors that score every column once and keep the best.
+class ColumnSelector(SelectorMixin, BaseEstimator, metaclass=ABCMeta):
+    """What all selectors share: input checks, the size of the support, columns that must be kept.
 
     Parameters
     ----------
@@ -140,43 +140,13 @@ class RankingSelector(SelectorMixin, BaseEstimator, metaclass=ABCMeta):
         self.n_features_to_select = n_features_to_select
         self.fixed_features = fixed_features
 
-    @abstractmethod
-    def _column_scores(self, X: np.ndarray, y: np.ndarray | None) -> np.ndarray:
-        """One score per column, larger is better."""
-
     def _auto_size(self, scores: np.ndarray) -> int:
         """Columns kept for ``n_features_to_select="auto"``."""
         return max(1, scores.size // 2)
 
+    @abstractmethod
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Score and rank the columns.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-            Rows are cases; finite numbers.
-        y : array-like of shape (n,), optional
-            Classes; ignored by selectors that need none.
-
-        Returns
-        -------
-        Self
-            The fitted selector.
-
-        Raises
-        ------
-        ValueError
-            If X is not finite and two-dimensional, ``n_features_to_select`` is out of range, or ``fixed_features``
-            names a column that is not there, one twice, or more than are kept.
-        """
-        X, y = self._validated(X, y)
-        fixed = self._fixed()
-        scores = np.asarray(self._column_scores(X, y), dtype=np.float64)
-        size = self._size(scores, fixed)
-        self.scores_ = scores
-        self.ranking_ = _fixed_first(rank_columns(scores), fixed)
-        self.support_ = self.ranking_ <= size
-        return self
+        """Leave ``scores_``, ``ranking_`` and ``support_``."""
 
     def _validated(self, X: Any, y: Any) -> tuple[Any, Any]:
         """X float64 (n, d), dense unless sparse is accepted, and y as it came, or None where it is not needed."""
@@ -223,3 +193,52 @@ class RankingSelector(SelectorMixin, BaseEstimator, metaclass=ABCMeta):
         tags.input_tags.sparse = self._accepts_sparse
         tags.input_tags.allow_nan = self._allows_nan
         return tags
+
+
+class RankingSelector(ColumnSelector):
+    """Base of selectors that score every column once and keep the best.
+
+    Parameters
+    ----------
+    n_features_to_select, fixed_features
+        As :class:`ColumnSelector`.
+
+    Attributes
+    ----------
+    scores_, ranking_, support_, n_features_in_
+        As :class:`ColumnSelector`.
+    """
+
+    @abstractmethod
+    def _column_scores(self, X: np.ndarray, y: np.ndarray | None) -> np.ndarray:
+        """One score per column, larger is better."""
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Score and rank the columns.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows are cases; finite numbers.
+        y : array-like of shape (n,), optional
+            Classes; ignored by selectors that need none.
+
+        Returns
+        -------
+        Self
+            The fitted selector.
+
+        Raises
+        ------
+        ValueError
+            If X is not finite and two-dimensional, ``n_features_to_select`` is out of range, or ``fixed_features``
+            names a column that is not there, one twice, or more than are kept.
+        """
+        X, y = self._validated(X, y)
+        fixed = self._fixed()
+        scores = np.asarray(self._column_scores(X, y), dtype=np.float64)
+        size = self._size(scores, fixed)
+        self.scores_ = scores
+        self.ranking_ = _fixed_first(rank_columns(scores), fixed)
+        self.support_ = self.ranking_ <= size
+        return self

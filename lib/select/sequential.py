@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from lib.select.base import RankingSelector, rank_columns
+from lib.select.base import ColumnSelector, rank_columns
 
 __all__ = ["Picks", "SequentialSelector"]
 
@@ -37,7 +37,7 @@ class Picks:
     rest: np.ndarray
 
 
-class SequentialSelector(RankingSelector):
+class SequentialSelector(ColumnSelector):
     """Base of selectors that pick columns one by one.
 
     Parameters
@@ -54,15 +54,12 @@ class SequentialSelector(RankingSelector):
     path_ : ndarray of shape (k,), float64
         Value of the criterion after each pick.
     scores_, ranking_, support_, n_features_in_
-        As `lib.select.base.RankingSelector`.
+        As `lib.select.base.ColumnSelector`.
     """
 
     @abstractmethod
     def _picks(self, X: np.ndarray, y: np.ndarray | None, *, size: int, fixed: np.ndarray) -> Picks:
         """Pick ``size`` columns, starting from the fixed ones."""
-
-    def _column_scores(self, X: np.ndarray, y: np.ndarray | None) -> np.ndarray:
-        raise NotImplementedError("a sequential selector picks columns; it has no score for each of them alone")
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Pick columns; parameters and errors as in `lib.select.base.RankingSelector.fit`."""
