@@ -17,7 +17,7 @@ import pandas as pd
 import typer
 
 from lib import experiments, plots
-from lib.bench import explain, harness, masks, readme, steps
+from lib.bench import explain, harness, masks, readme, select, steps
 from lib.bench.harness import Case
 from lib.bench.readme import MISSED
 
@@ -35,7 +35,11 @@ def _explain(full: bool) -> list[Case]:
     return explain.cases()
 
 
-BENCHES: dict[str, Callable[[bool], list[Case]]] = {"masks": _masks, "explain": _explain}
+def _select(full: bool) -> list[Case]:
+    return select.cases()
+
+
+BENCHES: dict[str, Callable[[bool], list[Case]]] = {"masks": _masks, "explain": _explain, "select": _select}
 
 
 def main(

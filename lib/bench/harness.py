@@ -77,6 +77,8 @@ class Case:
         ``() -> Pair``; what it prepares (weights, banks) is not timed.
     needs : str
         Package of the peer where it is none of ours, from requirements-peers.txt; without it there is no case.
+    peer_amount : int, optional
+        How many of them one call of the peer makes, where its job is a smaller one: rates are compared.
     """
 
     name: str
@@ -86,6 +88,12 @@ class Case:
     peer_version: str
     setup: Callable[[], Pair]
     needs: str = ""
+    peer_amount: int | None = None
+
+    @property
+    def amounts(self) -> tuple[int, int]:
+        """Work in one call of ours and of the peer."""
+        return self.amount, self.amount if self.peer_amount is None else self.peer_amount
 
 
 @dataclass(frozen=True)
@@ -139,7 +147,7 @@ def measure(
     for count in threads:
         load = psutil.getloadavg()[0]
         with _threads(count):
-            rates = _rounds(pair, case.amount, rounds, least_s, clocks)
+            rates = _rounds(pair, case.amounts, rounds, least_s, clocks)
         rows += [
             _row(case, clock, [one[index] for one in rates], threads=count, load=load)
             for index, clock in enumerate(CLOCKS)
@@ -209,7 +217,7 @@ def device_name() -> str:
 
 
 def _rounds(
-    pair: Pair, amount: int, rounds: int, least_s: float, clocks: Clocks
+    pair: Pair, amounts: tuple[int, int], rounds: int, least_s: float, clocks: Clocks
 ) -> list[tuple[tuple[float, float], ...]]:
     """Rates of every round: for each clock, ours and the peer's."""
     sides = (pair.ours, pair.peer)
@@ -223,7 +231,7 @@ def _rounds(
             seconds[side] = spent(sides[side], repeats[side], clocks)
         rates.append(
             tuple(
-                (amount * repeats[0] / seconds[0][clock], amount * repeats[1] / seconds[1][clock])
+                (amounts[0] * repeats[0] / seconds[0][clock], amounts[1] * repeats[1] / seconds[1][clock])
                 for clock in range(len(CLOCKS))
             )
         )
