@@ -17,11 +17,12 @@ import pandas as pd
 import typer
 
 from lib import experiments, plots
-from lib.bench import explain, harness, masks, readme, select, steps
+from lib.bench import explain, harness, limits, masks, readme, select, steps
 from lib.bench.harness import Case
 from lib.bench.readme import MISSED
 
 WRONG = 2
+LIMITS = "limits"  # no ratios: what the selectors need for a large table
 WIDE = 200  # columns of a table in a log
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
 SHOWN = harness.CLOCKS[0]  # the figure shows CPU time: wall time also counts what other processes did
@@ -43,24 +44,32 @@ BENCHES: dict[str, Callable[[bool], list[Case]]] = {"masks": _masks, "explain": 
 
 
 def main(
-    only: Annotated[str | None, typer.Option(help=f"names with commas; all by default: {', '.join(BENCHES)}")] = None,
+    only: Annotated[
+        str | None, typer.Option(help=f"names with commas; all by default: {', '.join([*BENCHES, LIMITS])}")
+    ] = None,
     rounds: Annotated[int, typer.Option(min=harness.LEAST_ROUNDS, help="of ours and the peer in turns")] = 5,
     full: Annotated[bool, typer.Option(help="also the paper's network sizes, many minutes on a CPU")] = False,
 ) -> None:
     """Time ours beside the peers."""
-    names = list(BENCHES) if only is None else [name.strip() for name in only.split(",")]
-    unknown = [name for name in names if name not in BENCHES]
+    known = [*BENCHES, LIMITS]
+    names = known if only is None else [name.strip() for name in only.split(",")]
+    unknown = [name for name in names if name not in known]
     if unknown:
-        typer.secho(f"error: --only must name benchmarks among {', '.join(BENCHES)}, got {unknown[0]!r}", err=True)
+        typer.secho(f"error: --only must name benchmarks among {', '.join(known)}, got {unknown[0]!r}", err=True)
         raise typer.Exit(WRONG)
+    folder = experiments.root() / "reports" / "bench"
     for name in names:
+        if name == LIMITS:
+            limits.write(limits.measure(say=lambda line: typer.echo(line, err=True)), folder)
+            write_page(folder)
+            continue
         try:
             table = run(installed(BENCHES[name](full)), rounds=rounds)
         except harness.AnotherJob as error:
             typer.secho(f"error: {error}", err=True)
             raise typer.Exit(WRONG) from None
         show(table)
-        write(table, experiments.root() / "reports" / "bench", name)
+        write(table, folder, name)
 
 
 def installed(cases: list[Case]) -> list[Case]:
@@ -122,6 +131,11 @@ def write(table: pd.DataFrame, folder: Path, name: str) -> None:
         folder / f"{name}.svg", lambda path: fig.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
     )
     _renamed(folder / f"{name}.png", lambda path: fig.savefig(path, format="png", metadata={"Software": None}))
+    write_page(folder)
+
+
+def write_page(folder: Path) -> None:
+    """Write the folder's page from all tables in it."""
     _renamed(folder / "README.md", lambda path: path.write_text(readme.page(folder), encoding="utf-8"))
 
 

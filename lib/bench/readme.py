@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from lib.bench import limits
 from lib.bench.harness import CLOCKS
 
 PACKAGES = ("torch", "numpy", "timm")
@@ -61,7 +62,8 @@ def page(folder: Path) -> str:
         With ``<name>.csv``, ``<name>.json`` and ``<name>.svg`` for each benchmark.
     """
     names = [path.stem for path in sorted(folder.glob("*.csv")) if path.with_suffix(".json").exists()]
-    return "\n".join([HEAD, *(_section(folder, name) for name in names)])
+    parts = [HEAD, *(_section(folder, name) for name in names), limits.section(folder)]
+    return "\n".join(part for part in parts if part)
 
 
 def _section(folder: Path, name: str) -> str:

@@ -293,4 +293,7 @@ def test_an_unknown_benchmark():
     app = typer.Typer()
     app.command()(command.main)
     result = CliRunner().invoke(app, ["--only", "nothing"])
-    assert result.exit_code == 2 and "must name benchmarks among masks, explain, select, got 'nothing'" in result.output
+    assert (
+        result.exit_code == 2
+        and "must name benchmarks among masks, explain, select, limits, got 'nothing'" in result.output
+    )
