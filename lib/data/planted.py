@@ -1,8 +1,10 @@
 """Tables of which it is known what y depends on: the truth that selectors of columns are scored against.
 
-Guyon et al. 2005 (NIPS 2003 challenge, "madelon"): clusters on the corners of a hypercube, linear repeats and probes;
-here from scikit-learn's ``make_classification``. The others are ours. Causal graphs are in `lib.data.planted_causal`,
-extra columns beside a given table in `lib.data.planted_extras`.
+Guyon et al. 2005 (NIPS 2003 challenge, "madelon"): clusters on the corners of a hypercube, linear repeats and probes.
+Differences: a repeat is an exact sum of two dimensions, and the classes of the corners are drawn by lot, while with all
+corners in use scikit-learn's ``make_classification`` lets them alternate in counting order, so that the last dimension
+alone is the class. The others are ours. Causal graphs are in `lib.data.planted_causal`, extra columns beside a given
+table in `lib.data.planted_extras`.
 
 Conventions: X float64 (n, d); ``relevant`` are the columns that the law of y uses, ``redundant`` those that depend on y
 only together with or because of them, all others are independent of y. Columns are in random order; a name says what a
@@ -14,9 +16,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.datasets import make_classification
 
 __all__ = ["Planted", "identifiers", "madelon", "second_order", "shuffled_columns", "xor"]
+
+
+_MOST_DIMENSIONS = 12  # 4,096 corners
 
 
 @dataclass(frozen=True)
@@ -92,32 +96,35 @@ def madelon(
     n_relevant: int = 5,
     n_redundant: int = 15,
     n_noise: int = 480,
+    distance: float = 2.0,
     flip: float = 0.01,
     generator: np.random.Generator,
 ) -> Planted:
-    """Clusters on all corners of a hypercube, half of them in each class, beside linear repeats and Gaussian probes.
+    """Clusters on all corners of a cube, half of them at random in each class, beside sums of dimensions and probes.
 
     Parameters
     ----------
     n : int, >= 2
         Rows.
-    n_relevant : int, >= 2
-        Dimensions of the cube.
+    n_relevant : int in 2..12
+        Dimensions of the cube: single ones say little or nothing of the class, all together say it.
     n_redundant, n_noise : int, >= 0
-        Linear combinations of the relevant columns; standard normal columns.
+        Sums of two dimensions with random signs; standard normal columns.
+    distance : float, > 0
+        From the centre to a side, in standard deviations of a cluster.
     flip : float in [0, 0.5)
-        Share of the rows whose class is drawn anew.
+        Chance that a class is turned over.
     generator : numpy.random.Generator
 
     Returns
     -------
     Planted
-        Two classes.
+        Two classes; every column has variance 1.
 
     Raises
     ------
     ValueError
-        If a count or ``flip`` is out of range.
+        If a count, ``distance`` or ``flip`` is out of range.
 
     Examples
     --------
@@ -127,16 +134,22 @@ def madelon(
     """
     _check(n=n, n_redundant=n_redundant, n_noise=n_noise)
     _chance(flip)
-    if n_relevant < 2:
-        raise ValueError(f"n_relevant must be an int >= 2, got {n_relevant}; one dimension has no corners to mix")
-    X, y = make_classification(
-        n, n_relevant + n_redundant + n_noise, n_informative=n_relevant, n_redundant=n_redundant, n_repeated=0,
-        n_clusters_per_class=2 ** (n_relevant - 1), flip_y=flip, class_sep=2.0, shuffle=False,
-        random_state=int(generator.integers(2**31)),
-    )  # fmt: skip
-    rows = generator.permutation(n)
+    if not 2 <= n_relevant <= _MOST_DIMENSIONS or not distance > 0:
+        raise ValueError(
+            f"n_relevant in 2..{_MOST_DIMENSIONS} and distance > 0 are needed, got {n_relevant} and {distance}; a cube "
+            "has 2 ** n_relevant corners"
+        )
+    of_corner = generator.permutation(np.arange(2**n_relevant) % 2)
+    corner = generator.integers(2**n_relevant, size=n)
+    bits = (corner[:, None] >> np.arange(n_relevant)) & 1  # (n, n_relevant)
+    inside = (distance * (2 * bits - 1) + generator.standard_normal((n, n_relevant))) / np.sqrt(distance**2 + 1)
+    pairs = [generator.choice(n_relevant, size=2, replace=False) for _ in range(n_redundant)]
+    signs = generator.choice([-1.0, 1.0], size=(n_redundant, 2))
+    repeats = [inside[:, pair] @ sign / np.sqrt(2) for pair, sign in zip(pairs, signs, strict=True)]
+    X = np.column_stack([inside, *repeats, generator.standard_normal((n, n_noise))])
+    y = (of_corner[corner] + (generator.random(n) < flip)) % 2
     kinds = ["relevant"] * n_relevant + ["redundant"] * n_redundant + ["noise"] * n_noise
-    return shuffled_columns(X[rows], y[rows].astype(np.int64), kinds, generator)
+    return shuffled_columns(X, y.astype(np.int64), kinds, generator)
 
 
 def xor(n: int, *, order: int = 2, n_noise: int = 18, flip: float = 0.0, generator: np.random.Generator) -> Planted:

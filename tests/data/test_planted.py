@@ -140,3 +140,40 @@ def test_refusals() -> None:
         with_extras(np.eye(3), np.arange(3), kind="shuffled", n_extra=1, generator=generator)
     with pytest.raises(ValueError, match="two columns or more"):
         with_extras(np.ones((3, 1)), np.arange(3), kind="redundant", n_extra=1, generator=generator)
+
+
+def test_classes_belong_to_corners_half_of_them_each() -> None:
+    found = madelon(4000, n_relevant=4, n_noise=5, distance=6.0, flip=0.0, generator=np.random.default_rng(0))
+    codes = (found.X[:, found.relevant] > 0) @ (1 << np.arange(4))
+    of_corner = [np.unique(found.y[codes == one]) for one in range(16)]
+    assert all(classes.size == 1 for classes in of_corner), "one class in each corner"
+    assert sum(int(classes[0]) for classes in of_corner) == 8
+
+
+def test_no_single_dimension_is_the_class() -> None:
+    best = []
+    for seed in range(20):
+        found = madelon(2000, n_noise=5, flip=0.0, generator=np.random.default_rng(seed))
+        right = ((found.X[:, found.relevant] > 0) == found.y[:, None]).mean(axis=0)
+        best.append(np.maximum(right, 1 - right).max())
+    assert max(best) < 0.85 and np.mean(best) < 0.75  # 16 of 32 corners at random: 10 or 11 agree with a side
+
+
+def test_columns_are_scaled_repeats_are_combinations_and_noise_is_noise() -> None:
+    found = madelon(3000, n_redundant=6, n_noise=5, generator=np.random.default_rng(1))
+    np.testing.assert_allclose(found.X.std(axis=0), 1.0, atol=0.08)
+    inside, repeats = found.X[:, found.relevant], found.X[:, found.redundant]
+    left = repeats - inside @ np.linalg.lstsq(inside, repeats, rcond=None)[0]
+    np.testing.assert_allclose(left, 0.0, atol=1e-10)
+    noise = np.setdiff1d(np.arange(16), np.r_[found.relevant, found.redundant])
+    assert all(found.names[one].startswith("noise") for one in noise)
+    assert np.abs(np.corrcoef(found.X[:, noise].T, found.y)[-1, :-1]).max() < 0.08
+
+
+def test_seeds_and_flips() -> None:
+    one, again, other = (madelon(100, n_noise=5, generator=np.random.default_rng(seed)) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(one.X, again.X)
+    assert (one.X != other.X).any()
+    clean = madelon(4000, n_relevant=2, distance=6.0, flip=0.0, generator=np.random.default_rng(2))
+    turned = madelon(4000, n_relevant=2, distance=6.0, flip=0.2, generator=np.random.default_rng(2))
+    assert abs((clean.y != turned.y).mean() - 0.2) < 0.03
