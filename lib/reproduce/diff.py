@@ -22,7 +22,7 @@ from typing import Any
 from lib.experiments import DeclarationError
 from lib.reproduce import keys, store
 
-TIMINGS = ("_s", "_ms", "_seconds", "seconds")
+COSTS = ("_s", "_ms", "_seconds", "seconds", "_mib", "(MiB)")  # what the machine spends changes from run to run
 CLAIM_FIELDS = ("estimate", "low", "high", "n", "p_holm", "verdict")
 
 
@@ -167,7 +167,7 @@ def compare_tables(a: Path, b: Path) -> list[TableDifference]:
 
 
 def compare_table(a: Path, b: Path) -> TableDifference:
-    """Compare two csv files cell by cell; columns of timings (``train_s``, ``seconds``) are left out."""
+    """Compare two csv files cell by cell; columns of costs (``train_s``, ``memory_mib``) are left out."""
     missing = [path for path in (a, b) if not path.exists()]
     if missing:
         return TableDifference(a.name, shape="only in the first run" if missing[0] == b else "only in the second run")
@@ -177,7 +177,7 @@ def compare_table(a: Path, b: Path) -> TableDifference:
     if len(one) != len(other):
         return TableDifference(a.name, shape=f"{len(one) - 1} rows became {len(other) - 1}")
     worst, where = 0.0, ""
-    columns = [index for index, name in enumerate(one[0]) if not name.endswith(TIMINGS)]
+    columns = [index for index, name in enumerate(one[0]) if not name.endswith(COSTS)]
     for row, (before, after) in enumerate(zip(one[1:], other[1:], strict=True), start=1):
         for index in columns:
             apart = distance(before[index], after[index])

@@ -357,6 +357,12 @@ def test_tables_are_compared_by_their_numbers(tmp_path: Path, text: str, words: 
     assert diff.compare_tables(one, other)[0].words == f"a.csv: {words}"
 
 
+@pytest.mark.parametrize("name", ["cpu_s", "fit_ms", "seconds", "memory_mib", "memory (MiB)"])
+def test_what_the_machine_spends_is_not_compared(tmp_path: Path, name: str) -> None:
+    one, other = tables(tmp_path / "one", f"arm,{name}\nx,5\n"), tables(tmp_path / "other", f"arm,{name}\nx,9\n")
+    assert diff.compare_tables(one, other)[0].words == "a.csv: equal"
+
+
 def test_verify_fails_on_other_numbers_and_other_verdicts(tmp_path: Path) -> None:
     one, other = tables(tmp_path / "one", "y\n1.000\n"), tables(tmp_path / "other", "y\n1.004\n")
     for folder, verdict in ((one, "supported"), (other, "inconclusive")):
