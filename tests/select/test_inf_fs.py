@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import spearmanr
 from sklearn.feature_selection import SelectKBest
 
+from lib.measure.selection_costs import peak_bytes
 from lib.select.inf_fs import (
     FORMS,
     ColumnGraph,
@@ -157,3 +158,11 @@ def test_errors_say_what_was_expected(X: np.ndarray) -> None:
         infinite_sum(graph, alpha=0.5, form="2020")
     with pytest.raises(ValueError, match="at least two rows"):
         column_graph(X[:1])
+
+
+def test_memory_grows_with_the_square_of_the_columns() -> None:
+    """No inverse and no second matrix that lasts: four times the columns, at most sixteen times the memory."""
+    rng = np.random.default_rng(0)
+    few, many = (peak_bytes(InfFS(), rng.standard_normal((30, d))) for d in (300, 1200))
+    assert 8 * 1200**2 < many <= 16 * few
+    assert many < 4 * 8 * 1200**2
