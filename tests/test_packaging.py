@@ -49,7 +49,8 @@ def test_peers_are_pinned_explained_and_outside_the_lock():
     """The lock's hash is in the key of every run; what is only compared with must not change it."""
     assert peers()[0].startswith("# What `make bench` and some tests compare with.")
     pins = [Requirement(line) for line in peers() if not line.startswith("#")]
-    assert {pin.name for pin in pins} == set("array-api-compat dcor llvmlite numba outrank quantus saliency".split())
+    names = {"array-api-compat", "dcor", "llvmlite", "numba", "outrank", "quantus", "saliency"}
+    assert {pin.name for pin in pins} == names
     assert all(re.fullmatch(r"==[\d.]+", str(pin.specifier)) for pin in pins)
     assert not {canonicalize_name(pin.name) for pin in pins} & set(locked())
     assert not {pin.name for pin in pins} & {requirement.name for requirement in wanted()}
