@@ -46,10 +46,11 @@ def test_contract(method):
     assert maps.min() >= 0 and maps.max() > 0
     other = method(vit, images, target, max_batch=2)
     # sums of another batch are made in another order, and where the memory lies matters too
-    torch.testing.assert_close(maps, other, rtol=1e-3, atol=1e-5)
+    within = {"rtol": 0.0, "atol": 5e-3 * float(maps.max())}
+    torch.testing.assert_close(maps, other, **within)
     for at in range(5):  # each image on its own
         alone = method(vit, images[at : at + 1], target[at : at + 1])
-        torch.testing.assert_close(alone[0], maps[at], rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(alone[0], maps[at], **within)
     patch = maps.unfold(1, 4, 4).unfold(2, 4, 4)
     assert torch.equal(patch.amin((-1, -2)), patch.amax((-1, -2))), "a pixel has the value of its patch"
 
