@@ -17,7 +17,7 @@ import pandas as pd
 import typer
 
 from lib import experiments, plots
-from lib.bench import explain, harness, limits, masks, readme, select, steps
+from lib.bench import explain, films, harness, limits, masks, readme, select, steps
 from lib.bench.harness import Case
 from lib.bench.readme import MISSED
 
@@ -40,7 +40,13 @@ def _select(full: bool) -> list[Case]:
     return select.cases()
 
 
-BENCHES: dict[str, Callable[[bool], list[Case]]] = {"masks": _masks, "explain": _explain, "select": _select}
+def _cxr(full: bool) -> list[Case]:
+    return films.cases()
+
+
+BENCHES: dict[str, Callable[[bool], list[Case]]] = {
+    "masks": _masks, "explain": _explain, "select": _select, "cxr": _cxr
+}  # fmt: skip
 
 
 def main(

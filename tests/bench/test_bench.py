@@ -295,5 +295,5 @@ def test_an_unknown_benchmark():
     result = CliRunner().invoke(app, ["--only", "nothing"])
     assert (
         result.exit_code == 2
-        and "must name benchmarks among masks, explain, select, limits, got 'nothing'" in result.output
+        and "must name benchmarks among masks, explain, select, cxr, limits, got 'nothing'" in result.output
     )
