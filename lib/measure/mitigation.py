@@ -152,7 +152,7 @@ def jtt(
     raised : float
         Weight of a row on the wrong side of one half after the first training, over that of any other row; 1 = `erm`.
     first : float
-        Length of the first training, as a share of the epochs, rounded up.
+        Length of the first training, as a share of the epochs, rounded, at least one.
 
     Raises
     ------
