@@ -46,7 +46,7 @@ class Radiographs:
     x : Tensor, float32, (n, 1, height, width)
         Intensities in [0, 1].
     findings : DataFrame, n rows
-        One column per finding: 1 present, 0 absent, NaN not labelled.
+        One column per finding: 1 present, 0 absent, NaN not labelled; -1 uncertain, in archives (`lib.data.archives`).
     patients : DataFrame, n rows
         image_id, patient_id, sex ("F"/"M"), age_years, view, and columns that only this set has.
     masks : dict of Tensor, bool, (n, height, width)
