@@ -7,8 +7,9 @@ are linear, so that the direct model is a logistic model on the same features; h
 of a cut, and are trained sequentially or independently.
 
 Conventions: features float64 (n, d), best with mean 0 and deviation 1; concepts float64 (n, k) in deviations; labels
-0/1 (n,). A penalty is half the squared norm of the coefficients times a factor, added to the mean loss. Everything is
-deterministic; intercepts are not penalised.
+0/1 (n,). A penalty is half the squared norm of the coefficients times a factor, added to the mean loss; intercepts are
+not penalised. Nothing is drawn at random but the control's directions, yet sums of matrix products depend on where the
+memory lies: a second fit gives the same coefficients to about 1e-8, not to the bit.
 """
 
 from __future__ import annotations
