@@ -24,7 +24,7 @@ from lib.data import thorax_anatomy, thorax_findings, thorax_physics
 from lib.data.radiographs import Radiographs
 
 Film = tuple[Tensor, dict[str, Tensor]]  # grey values float (n, size, size), and masks
-VERSION = "thorax-1"
+VERSION = "thorax-2"
 FINDINGS = ("cardiomegaly", "effusion", "pneumothorax", "nodule", "consolidation", "edema")
 DEVICES = ("drain", "ecg_leads", "pacemaker", "marker")
 PREVALENCE: Mapping[str, float] = MappingProxyType(

@@ -38,7 +38,7 @@ class Exposure:
 
 def _column(patients: DataFrame, name: str) -> Tensor:
     """Numeric column as float (n, 1, 1)."""
-    return torch.tensor(patients[name].to_numpy(float), dtype=torch.float32)[:, None, None]
+    return torch.from_numpy(patients[name].to_numpy().astype(np.float32, order="C"))[:, None, None]
 
 
 def _is_left(patients: DataFrame, name: str) -> Tensor:
@@ -76,7 +76,7 @@ def lungs(s: Scene, patients: DataFrame) -> dict[str, Tensor]:
     whole = anatomy.cavity(s)
     heart, centre = anatomy.heart(s), anatomy.mediastinum(s)
     belly = anatomy.abdomen(s)
-    blocked = torch.maximum(overlap(LUNG_Y, whole, s.p["heart_y"], heart), overlap(LUNG_Y, whole, 0.0, centre))
+    blocked = torch.maximum(overlap(LUNG_Y, whole, s.p["heart_mid"], heart), overlap(LUNG_Y, whole, 0.0, centre))
     floor = s.side("dome") + s.p["dome_rise"] + 1.5
     open_below = torch.sigmoid((floor - s.z) / 0.5)
     blocked = blocked + overlap(LUNG_Y, whole, -0.5, belly)
@@ -207,13 +207,14 @@ def expose(s: Scene, patients: DataFrame) -> Exposure:
     dense = 1 + 1.5 * (parts["room"] - lung) / parts["room"].clamp_min(0.5)  # the same blood in a smaller lung
     inside = MU["lung"] * dense * (1 + 0.06 * anatomy.texture(s, slice(2, 4))) + haze * (MU["soft"] - MU["lung"])
     tau = MU["soft"] * (trunk * (1 + 0.012 * anatomy.texture(s, slice(0, 2))) + anatomy.breasts(s) * (trunk > 0))
+    tau = tau + (MU["blood"] - MU["soft"]) * 2 * parts["heart"]
     tau = tau - MU["soft"] * (lung + gap + anatomy.airway(s) + anatomy.gas(s))
     tau = tau + inside * dry + MU["water"] * fluid
     tau = tau + (MU["soft"] - MU["lung"]) * (fill * solid + ball) + (MU["blood"] - MU["lung"]) * blood
     line = (gap > 0.05) & (lung > 0)
     tau = tau + torch.where(line, 0.035 * torch.exp(-(gap / 1.5)), 0.0)  # visceral pleura, seen edge on
     body = trunk > 0.2
-    tau = (tau + (MU["rib"] - MU["soft"]) * s.p["bone"] * (rib + shoulder + 0.8 * spine) * body).clamp_min(0)
+    tau = (tau + (MU["rib"] - MU["soft"]) * s.p["bone"] * (rib + shoulder + 1.5 * spine) * body).clamp_min(0)
     masks = _masks(s, parts, wet=wet, solid=solid, ball=ball, haze=haze, rib=rib_shape, spine=spine, body=body)
     return equip(Exposure(anatomy=tau, devices=torch.zeros(()), body=body, masks=masks), s, patients)
 

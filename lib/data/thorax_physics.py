@@ -27,7 +27,8 @@ MU = {  # linear attenuation at 70 keV, 1/cm
 }
 SOURCE_DISTANCE_CM = {"PA": 180.0, "AP": 100.0}
 SCATTER_SIGMA_CM = 5.0
-SCATTER_RATIO = {"PA": 0.54, "AP": 1.0}  # blurred primary to scatter; a bedside film has no grid
+SCATTER_RATIO = {"PA": 0.44, "AP": 0.85}  # blurred primary to scatter; a bedside film has no grid
+LATITUDE = 1.18  # of the film: its shoulder lies this many windows above `low`
 QUANTA_PER_MM2 = 5.4e4  # 3 uGy, 3e4 quanta per mm2 and uGy, detective quantum efficiency 0.6
 
 
@@ -76,7 +77,7 @@ def magnification(depth_cm: Tensor | float, *, source_cm: Tensor, body_cm: Tenso
     source_cm : Tensor
         Source to detector.
     body_cm : Tensor
-        Depth of the body; the detector stands 2 cm beyond its surface.
+        Depth of the body; the detector stands 4 mm beyond its surface.
     to_front : Tensor
         +1 where the detector is at the front (PA), -1 at the back (AP).
 
@@ -85,7 +86,7 @@ def magnification(depth_cm: Tensor | float, *, source_cm: Tensor, body_cm: Tenso
     Tensor
         Factor >= 1; 1 would be a structure on the detector.
     """
-    gap = body_cm / 2 + 2 - to_front * depth_cm
+    gap = body_cm / 2 + 0.4 - to_front * depth_cm
     return source_cm / (source_cm - gap)
 
 
@@ -153,8 +154,9 @@ def display(intensity: Tensor, *, low: Tensor, high: Tensor, gamma: Tensor) -> T
     intensity : Tensor
         Detected, float (n, h, w), 1 = open air.
     low, high : Tensor
-        Optical depths shown black and white, float (n, 1, 1). They come from the patient's size and the site, never
-        from the image, so that a finding cannot change the grey values elsewhere.
+        Optical depths of black and of thick soft tissue, float (n, 1, 1); the shoulder towards white begins at
+        ``low + LATITUDE * (high - low)``. They come from the patient's size and the site, never from the image, so
+        that a finding cannot change the grey values elsewhere.
     gamma : Tensor
         Exponent before the S-curve; above 1 = darker lungs.
 
@@ -163,6 +165,6 @@ def display(intensity: Tensor, *, low: Tensor, high: Tensor, gamma: Tensor) -> T
     Tensor
         float (n, h, w) in [0, 1], 1 = white (dense).
     """
-    window = ((-intensity.log() - low) / (high - low)).clamp(0, 1.25)
+    window = ((-intensity.log() - low) / (LATITUDE * (high - low))).clamp(0, 1.25)
     window = window**gamma
     return window / (1 + window.square().square()).sqrt().sqrt()  # linear below, a soft shoulder towards white

@@ -43,8 +43,8 @@ def test_a_heart_far_from_the_detector_is_larger() -> None:
     body = torch.tensor(22.0)
     pa = magnification(4.0, source_cm=torch.tensor(180.0), body_cm=body, to_front=torch.tensor(1.0))
     ap = magnification(4.0, source_cm=torch.tensor(100.0), body_cm=body, to_front=torch.tensor(-1.0))
-    assert float(pa) == pytest.approx(180 / (180 - 9))
-    assert float(ap) == pytest.approx(100 / (100 - 17))
+    assert float(pa) == pytest.approx(180 / (180 - 7.4))
+    assert float(ap) == pytest.approx(100 / (100 - 15.4))
 
 
 def test_scatter_of_a_uniform_field_is_uniform() -> None:
@@ -219,6 +219,13 @@ def test_errors_name_the_argument() -> None:
         thorax.render(people(2), size=8)
     with pytest.raises(ValueError, match="got none of"):
         thorax.render(people(2).drop(columns="drain"))
+
+
+def test_a_table_in_reverse_order_gives_the_films_in_reverse_order(patients: pd.DataFrame) -> None:
+    table = patients.iloc[:6]
+    forward, backward = (thorax.render(each, size=32, batch=1) for each in (table, table.iloc[::-1]))
+    assert torch.equal(backward.x, forward.x.flip(0))
+    assert all(torch.equal(backward.masks[name], forward.masks[name].flip(0)) for name in forward.masks)
 
 
 def test_device_twins_are_what_two_renderings_make():

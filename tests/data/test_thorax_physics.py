@@ -55,11 +55,27 @@ def test_scatter_fractions_are_those_measured_with_a_grid(healthy):
 
 
 def test_lungs_transmit_several_times_as_much_as_the_mediastinum(healthy):
+    """An independent prototype in the same units: lung 0.091, heart 0.0132, spine 0.0072, about 7 to 1.
+
+    Fifteen percent is three standard errors of the median of forty builds that spread by a quarter; behind heart and
+    spine the builds spread more and the ray meets lung or bone besides, so these bounds are twice as wide.
+    """
     found = medians(healthy.assign(view="PA"))
     lung, heart, spine = (found[f"transmission, {region}"] for region in ("lung", "heart", "spine"))
     assert (lung > heart).all() and (heart > spine).all()
-    assert 0.05 < lung.median() < 0.2
-    assert 3 < (lung / heart).median() < 10 and 5 < (lung / spine).median() < 10
+    assert lung.median() == pytest.approx(0.091, rel=0.15)
+    assert heart.median() == pytest.approx(0.0132, rel=0.30)
+    assert spine.median() == pytest.approx(0.0072, rel=0.30)
+    assert 6 < (lung / heart).median() < 8.5
+
+
+def test_depths_are_those_of_adult_chests(healthy):
+    """Trunk 20-26 cm and heart 8-12 cm from front to back, in the middle half of the patients."""
+    scene = exposed(healthy)[0]
+    trunk, hearts = scene.p["body"].flatten(), 2 * thorax_anatomy.heart(scene).amax((1, 2))
+    for depths, low, high in ((trunk, 20, 26), (hearts, 8, 12)):
+        quarters = depths.quantile(torch.tensor([0.25, 0.75]))
+        assert low < quarters[0] and quarters[1] < high
 
 
 def test_one_slab_attenuates_as_two_halves():
