@@ -17,12 +17,13 @@ import pandas as pd
 import typer
 
 from lib import experiments, plots
-from lib.bench import explain, films, harness, limits, masks, readme, select, steps
+from lib.bench import explain, films, harness, limits, masks, readme, select, startup, steps, streams, summary
 from lib.bench.harness import Case
 from lib.bench.readme import MISSED
 
 WRONG = 2
 LIMITS = "limits"  # no ratios: what the selectors need for a large table
+STARTUP = startup.NAME  # no ratios: seconds before a notebook's first act
 WIDE = 200  # columns of a table in a log
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
 SHOWN = harness.CLOCKS[0]  # the figure shows CPU time: wall time also counts what other processes did
@@ -44,29 +45,37 @@ def _cxr(full: bool) -> list[Case]:
     return films.cases()
 
 
+def _stream(full: bool) -> list[Case]:
+    return streams.cases()
+
+
 BENCHES: dict[str, Callable[[bool], list[Case]]] = {
-    "masks": _masks, "explain": _explain, "select": _select, "cxr": _cxr
+    "masks": _masks, "explain": _explain, "select": _select, "cxr": _cxr, "stream": _stream
 }  # fmt: skip
 
 
 def main(
     only: Annotated[
-        str | None, typer.Option(help=f"names with commas; all by default: {', '.join([*BENCHES, LIMITS])}")
+        str | None, typer.Option(help=f"names with commas; all by default: {', '.join([*BENCHES, LIMITS, STARTUP])}")
     ] = None,
     rounds: Annotated[int, typer.Option(min=harness.LEAST_ROUNDS, help="of ours and the peer in turns")] = 5,
     full: Annotated[bool, typer.Option(help="also the paper's network sizes, many minutes on a CPU")] = False,
 ) -> None:
     """Time ours beside the peers."""
-    known = [*BENCHES, LIMITS]
+    known = [*BENCHES, LIMITS, STARTUP]
     names = known if only is None else [name.strip() for name in only.split(",")]
     unknown = [name for name in names if name not in known]
     if unknown:
         typer.secho(f"error: --only must name benchmarks among {', '.join(known)}, got {unknown[0]!r}", err=True)
         raise typer.Exit(WRONG)
     folder = experiments.root() / "reports" / "bench"
+    tables: dict[str, pd.DataFrame] = {}
     for name in names:
-        if name == LIMITS:
-            limits.write(limits.measure(say=lambda line: typer.echo(line, err=True)), folder)
+        if name in (LIMITS, STARTUP):
+            if name == LIMITS:
+                limits.write(limits.measure(say=_progress), folder)
+            else:
+                startup.write(startup.measure(experiments.root(), rounds=rounds, say=_progress), folder)
             write_page(folder)
             continue
         try:
@@ -76,6 +85,14 @@ def main(
             raise typer.Exit(WRONG) from None
         show(table)
         write(table, folder, name)
+        tables[name] = table
+    if set(tables) == set(BENCHES):
+        every = summary.together(tables)
+        write(every, folder, summary.NAME, summary.draw(every))
+
+
+def _progress(line: str) -> None:
+    typer.echo(line, err=True)
 
 
 def installed(cases: list[Case]) -> list[Case]:
@@ -123,7 +140,7 @@ def show(table: pd.DataFrame) -> None:
         console.print("threads that wait for each other burn CPU time then; run it again when the machine is quiet")
 
 
-def write(table: pd.DataFrame, folder: Path, name: str) -> None:
+def write(table: pd.DataFrame, folder: Path, name: str, fig: Any = None) -> None:
     """Write csv, conditions, the figure as svg and png, then the folder's page, each beside its place and renamed."""
     folder.mkdir(parents=True, exist_ok=True)
     _renamed(
@@ -131,8 +148,7 @@ def write(table: pd.DataFrame, folder: Path, name: str) -> None:
     )
     taken = json.dumps(readme.conditions(table), indent=1) + "\n"
     _renamed(folder / f"{name}.json", lambda path: path.write_text(taken, encoding="utf-8"))
-    plots.house_style()
-    fig = draw(table)
+    fig = fig or draw(table)
     _renamed(
         folder / f"{name}.svg", lambda path: fig.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
     )
@@ -157,6 +173,7 @@ def draw(table: pd.DataFrame) -> Any:
     -------
     Figure
     """
+    plots.house_style()
     rows = table[table["unit"].str.endswith(SHOWN)]
     names, counts = list(pd.unique(rows["name"])), sorted(rows["threads"].unique())
     fig, ax = plots.figure(width="double", height=0.42 * len(names) + 1.4)

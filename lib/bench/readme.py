@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from lib.bench import limits
+from lib.bench import limits, startup, summary
 from lib.bench.harness import CLOCKS
 
 PACKAGES = ("torch", "numpy", "timm")
@@ -62,7 +62,14 @@ def page(folder: Path) -> str:
         With ``<name>.csv``, ``<name>.json`` and ``<name>.svg`` for each benchmark.
     """
     names = [path.stem for path in sorted(folder.glob("*.csv")) if path.with_suffix(".json").exists()]
-    parts = [HEAD, *(_section(folder, name) for name in names), limits.section(folder)]
+    names = [name for name in names if name != summary.NAME]
+    parts = [
+        HEAD,
+        summary.section(folder),
+        *(_section(folder, name) for name in names),
+        limits.section(folder),
+        startup.section(folder),
+    ]
     return "\n".join(part for part in parts if part)
 
 
