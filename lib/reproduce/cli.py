@@ -1,4 +1,4 @@
-"""The command line: ``run``, ``plan``, ``why``, ``diff``, ``verify``, ``retry-failed``, ``clean``, ``site``, ``new``.
+"""The command line: ``run``, ``plan``, ``why``, ``diff``, ``verify``, ``explore``, ``simulate`` and the smaller ones.
 
 Exit codes: 0 all is well, 1 something failed (the last table says what), 2 it was asked for or declared wrongly,
 3 another runner holds the checkout, 130 stopped by hand. Nothing heavy is imported before it is needed, so that a run
@@ -173,6 +173,9 @@ def show_plan(
     root = experiments.root()
     items = plan.build(root, profile or devices.default_profile(), only=only, sets=sets or (), trust=trust)
     todo = [item for item in items if item.reasons]
+    if profile == "paper":
+        _show_prices(root, todo)
+        return
     table = Table("notebook", "profile", "minutes", "from", "memory, GB", "slot", "why")
     for item in todo:
         why = item.reasons[0] + (f" (and {len(item.reasons) - 1} more)" if len(item.reasons) > 1 else "")
@@ -185,6 +188,31 @@ def show_plan(
         _print(table)
     over = " - more than the budget" if budget_min is not None and minutes > budget_min else ""
     typer.echo(f"{len(todo)} of {len(items)} to run, about {minutes:.1f} min with {slots} at once{over}")
+
+
+def _show_prices(root: Path, items: list[Item]) -> None:
+    """The paper profile: hours, memory and disk with their intervals, and what they rest on."""
+    from rich.table import Table
+
+    from lib.reproduce import price
+
+    prices, table = price.all_of(root, items), Table(*price.HEADINGS)
+    for item in items:
+        table.add_row(*price.row(item, prices.get(item.experiment.id)))
+    _print(table)
+    typer.echo("\n".join(price.lines(root, items, prices)))
+
+
+@app.command()
+def simulate(
+    n: Annotated[int, typer.Argument(min=20, help="tasks: notebooks times seeds")] = 10_000,
+    seeds: Annotated[int, typer.Option(min=1, help="seeds of each notebook")] = 5,
+    slots: Annotated[int, typer.Option(min=1, help="slots of the simulated cluster")] = 64,
+) -> None:
+    """Plan, key and schedule so many made-up notebooks on a simulated cluster; starts no kernel."""
+    from lib.reproduce import simulate as rehearsal
+
+    typer.echo("\n".join(rehearsal.report(*rehearsal.compare(n, seeds=seeds, slots=slots))))
 
 
 @app.command()
@@ -215,6 +243,35 @@ def diff(
         lines += [table.words for table in found.tables]
         typer.echo("\n".join(lines) or "no difference")
         typer.echo(f"page: {pages.diff_page(one, other, root)}")
+
+
+@app.command()
+def explore(
+    only: Annotated[str, typer.Option(help="one notebook: masking/02")],
+    sets: Annotated[list[str], typer.Option("--set", help="name=value,value; several parameters are crossed")],
+    profile: Profile = None,
+    jobs: Jobs = None,
+    scheduler: Scheduler = "local",
+    limit_min: Limit = None,
+) -> None:
+    """Run a notebook at several settings and write a page that compares them; publishes nothing."""
+    from lib.reproduce import explore as sweeps
+
+    root = experiments.root()
+    chosen = sweeps.settings(root, profile or devices.default_profile(), only=only, sets=sets)
+    todo, outcomes = [setting for setting in chosen if setting.item.reasons], dict[str, Outcome]()
+    if todo:
+        with runner.session(Layout(root)) as name:
+            outcomes = runner.perform(
+                sweeps.jobs(todo, root, name, limit_min),
+                sweeps.settler(todo, root),
+                layout=Layout(root),
+                scheduler=scheduler,
+                slots=jobs or devices.slots(max(setting.item.memory_gb for setting in todo)),
+            )
+    if len(runner.went_wrong(outcomes)) < len(chosen):
+        typer.echo(f"page: {sweeps.page(root, chosen)}")
+    _summary(Layout(root), outcomes, done=len(chosen) - len(todo))
 
 
 @app.command()
@@ -256,8 +313,12 @@ def clean(only: Only = None) -> None:
 
 @app.command()
 def site() -> None:
-    """Write reports/site and reports/README.md again."""
-    if not _build_site(experiments.root()):
+    """Write reports/site and reports/README.md again, and the API reference where pdoc is installed."""
+    from lib.reproduce import docs
+
+    root = experiments.root()
+    typer.echo(docs.refresh(root))
+    if not _build_site(root):
         raise typer.Exit(FAILED)
 
 

@@ -40,12 +40,16 @@ class TableDifference:
         Largest relative difference of two numbers, |a - b| / max(|a|, |b|); 0 = equal everywhere.
     where : str
         Column and row of the worst number, or of the first text that differs.
+    cells, of : int
+        How many cells differ, and how many were compared; 0 where the shapes differ.
     """
 
     name: str
     shape: str = ""
     worst: float = 0.0
     where: str = ""
+    cells: int = 0
+    of: int = 0
 
     @property
     def words(self) -> str:
@@ -176,14 +180,15 @@ def compare_table(a: Path, b: Path) -> TableDifference:
         return TableDifference(a.name, shape=f"columns {', '.join(one[0])} became {', '.join(other[0])}")
     if len(one) != len(other):
         return TableDifference(a.name, shape=f"{len(one) - 1} rows became {len(other) - 1}")
-    worst, where = 0.0, ""
+    worst, where, cells = 0.0, "", 0
     columns = [index for index, name in enumerate(one[0]) if not name.endswith(COSTS)]
     for row, (before, after) in enumerate(zip(one[1:], other[1:], strict=True), start=1):
         for index in columns:
             apart = distance(before[index], after[index])
+            cells += apart > 0
             if apart > worst:
                 worst, where = apart, f"column {one[0][index]}, row {row}: {before[index]} and {after[index]}"
-    return TableDifference(a.name, worst=worst, where=where)
+    return TableDifference(a.name, worst=worst, where=where, cells=cells, of=len(columns) * (len(one) - 1))
 
 
 def _rows(path: Path) -> list[list[str]]:

@@ -14,19 +14,20 @@ import shutil
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
 from lib.reproduce import child, devices, guard, locks, warm
-from lib.reproduce.child import FULL, INFRASTRUCTURE, TIMED_OUT
+from lib.reproduce.child import CANCELLED, FULL, INFRASTRUCTURE, TIMED_OUT
 from lib.reproduce.store import Layout, write_json
 
 TRIES = 3
 GRACE_S = 10.0
+POLL_S = 0.5  # how often it is asked whether a notebook is still wanted
 PRELOAD = ["lib.reproduce.child", "papermill", "papermill.clientwrap", "papermill.engines", "psutil"]
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -39,7 +40,7 @@ class Job:
     ----------
     experiment, profile : str
     notebook, root, log : str
-        Paths, on a file system that the worker shares.
+        Paths on the machine that runs it.
     library : str
         The folder above the ``lib`` that the notebook imports, the one the key was taken over.
     context : dict
@@ -54,6 +55,8 @@ class Job:
         How long it is expected to take.
     run : str
         The run of the runner that it belongs to.
+    scratch : str
+        The folder for its attempts; by default the project's own.
     """
 
     experiment: str
@@ -68,6 +71,7 @@ class Job:
     gpu: bool
     estimate_s: float
     run: str
+    scratch: str = ""
 
     @property
     def name(self) -> str:
@@ -77,7 +81,8 @@ class Job:
     @property
     def attempts(self) -> Path:
         """The folder that holds one private folder for each attempt."""
-        return Layout(Path(self.root)).attempts / self.run / self.experiment / self.profile
+        above = Path(self.scratch) if self.scratch else Layout(Path(self.root)).attempts
+        return above / self.run / self.experiment / self.profile
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,8 @@ class Outcome:
         Wall-clock seconds of the last attempt.
     tries : tuple of str
         The kinds of all attempts, in order.
+    parcel : bytes
+        The attempt's files, where they come from another machine; see :mod:`lib.reproduce.remote`.
     """
 
     kind: str
@@ -105,25 +112,48 @@ class Outcome:
     attempt: str = ""
     seconds: float = 0.0
     tries: tuple[str, ...] = ()
+    parcel: bytes = field(default=b"", repr=False)
 
 
-def execute(job: Job) -> Outcome:
+def always() -> bool:
+    """What runs here is always wanted: who asked for it ends it."""
+    return True
+
+
+def execute(job: Job, *, wanted: Callable[[], bool] = always) -> Outcome:
     """Run one notebook; only a fault of the infrastructure is tried again, and a full disk is not.
+
+    Parameters
+    ----------
+    job : Job
+    wanted : callable
+        Asked all the while; the notebook is stopped when it says False.
 
     Returns
     -------
     Outcome
         Never raises for what the notebook does.
     """
+    return tried(lambda: _attempt(job, wanted))
+
+
+def tried(attempt: Callable[[], Outcome]) -> Outcome:
+    """Try until it ends otherwise than by a fault of the infrastructure, or often enough.
+
+    Examples
+    --------
+    >>> tried(lambda: Outcome(INFRASTRUCTURE)).tries
+    ('infrastructure', 'infrastructure', 'infrastructure')
+    """
     tries: list[str] = []
     while True:
-        outcome = _attempt(job)
+        outcome = attempt()
         tries.append(outcome.kind)
         if outcome.kind != INFRASTRUCTURE or outcome.message.startswith(FULL) or len(tries) == TRIES:
             return replace(outcome, tries=tuple(tries))
 
 
-def _attempt(job: Job) -> Outcome:
+def _attempt(job: Job, wanted: Callable[[], bool]) -> Outcome:
     folder = job.attempts / uuid.uuid4().hex[:12]
     started = time.monotonic()
     try:
@@ -132,7 +162,7 @@ def _attempt(job: Job) -> Outcome:
         processes(job)  # its imports are made once for all notebooks and are not counted for the first one
         with locks.one_of(_gpus()) if job.gpu else nullcontext("") as device:
             started = time.monotonic()
-            result = _supervise(job, folder, _environment(job, folder, device))
+            result = _supervise(job, folder, _environment(job, folder, device), wanted)
     except OSError as error:
         full = error.errno == errno.ENOSPC
         result = child.ended(INFRASTRUCTURE, f"{FULL} {job.root}" if full else f"{type(error).__name__}: {error}")
@@ -186,7 +216,7 @@ def _may_have_children() -> Iterator[None]:
         flags["daemon"] = was
 
 
-def _supervise(job: Job, folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
+def _supervise(job: Job, folder: Path, environment: Mapping[str, str], wanted: Callable[[], bool]) -> dict[str, str]:
     """Start the child, wait for its word within the limit, and leave nothing of it behind."""
     context: Any = processes(job)
     receiver, sender = context.Pipe(duplex=False)
@@ -195,9 +225,12 @@ def _supervise(job: Job, folder: Path, environment: Mapping[str, str]) -> dict[s
         process.start()
     sender.close()
     try:
-        ready = wait([receiver, process.sentinel], timeout=job.limit_s)
-        if not ready:
-            return child.ended(TIMED_OUT, f"stopped at its limit of {_minutes(job.limit_s)}", _cell(folder))
+        end = time.monotonic() + job.limit_s
+        while not wait([receiver, process.sentinel], timeout=max(min(end - time.monotonic(), POLL_S), 0)):
+            if time.monotonic() >= end:
+                return child.ended(TIMED_OUT, f"stopped at its limit of {_minutes(job.limit_s)}", _cell(folder))
+            if not wanted():
+                return child.ended(CANCELLED, "nobody waits for it any more")
         if receiver.poll():
             with suppress(EOFError):
                 result: dict[str, str] = receiver.recv()

@@ -12,7 +12,8 @@ import ast
 import hashlib
 import importlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from lib.experiments import Experiment
 
 VERSION = 2
 LOCK = "requirements.lock"
+MEMO = 4096  # cells and programs that a plan remembers at a time: memory stays flat in their number
 Components = dict[str, Any]
 
 
@@ -46,22 +48,63 @@ def code_cells(notebook: Path) -> list[tuple[str, str, bool]]:
     ]
 
 
-def cell_hashes(notebook: Path) -> list[dict[str, str]]:
+class Shared:
+    """What the keys of one project have in common, looked up once for all of them; make a new one for each plan.
+
+    Parameters
+    ----------
+    root : Path
+        The project's folder.
+    modules : Library
+        The library its notebooks import from.
+    """
+
+    def __init__(self, root: Path, modules: Library) -> None:
+        self.modules = modules
+        self.lock = hashlib.sha256((root / LOCK).read_bytes()).hexdigest() if (root / LOCK).exists() else ""
+        self.registry: Any = importlib.import_module("lib.data")
+        self.available: Callable[[str], bool] = cache(self.registry.available)
+        self.sums: Callable[[str], dict[str, str]] = cache(self.registry.sums)
+        self.cell: Callable[[str, bool], str] = lru_cache(MEMO)(_cell_hash)
+        self._closures: dict[tuple[str, ...], dict[str, str]] = {}
+        self._of_imports: dict[frozenset[str], dict[str, str]] = {}
+
+    def closure(self, sources: Iterable[str]) -> dict[str, str]:
+        """:meth:`Library.closure`; programs that reach the same modules share one dict, so never write to it."""
+        key = tuple(sources)
+        if key not in self._closures:
+            if len(self._closures) >= MEMO:
+                self._closures.clear()
+            found = self.modules.closure(key)
+            self._closures[key] = self._of_imports.setdefault(frozenset(found), found)
+        return self._closures[key]
+
+
+def cell_hashes(
+    cells: Iterable[tuple[str, str, bool]], digest: Callable[[str, bool], str] | None = None
+) -> list[dict[str, str]]:
     """A hash for every code cell that does something.
 
     The parameters cell counts only for what is not ``name: type = literal``: its values enter the key as effective
     parameters, so editing a smoke literal that a profile overrides reruns that profile for nothing.
+
+    Parameters
+    ----------
+    cells : iterable of (str, str, bool)
+        As :func:`code_cells` reads them.
+    digest : callable, optional
+        A remembered :func:`_cell_hash`.
     """
-    found = []
-    for name, source, is_parameters in code_cells(notebook):
-        if is_parameters:
-            rest = [node for node in ast.parse(source).body if not isinstance(node, ast.AnnAssign)]
-            digest = hashlib.sha256("".join(map(canonical, rest)).encode()).hexdigest() if rest else ""
-        else:
-            digest = code_hash(source) if _does_something(source) else ""
-        if digest:
-            found.append({"id": name, "sha256": digest})
-    return found
+    hashed = ((name, (digest or _cell_hash)(source, is_parameters)) for name, source, is_parameters in cells)
+    return [{"id": name, "sha256": sha256} for name, sha256 in hashed if sha256]
+
+
+def _cell_hash(source: str, is_parameters: bool) -> str:
+    """Hash of one cell, empty where it does nothing."""
+    if is_parameters:
+        rest = [node for node in ast.parse(source).body if not isinstance(node, ast.AnnAssign)]
+        return hashlib.sha256("".join(map(canonical, rest)).encode()).hexdigest() if rest else ""
+    return code_hash(source) if _does_something(source) else ""
 
 
 def _does_something(source: str) -> bool:
@@ -71,7 +114,7 @@ def _does_something(source: str) -> bool:
         return True
 
 
-def data_at_hand(experiment: Experiment, profile: str) -> list[str]:
+def data_at_hand(experiment: Experiment, profile: str, available: Callable[[str], bool] | None = None) -> list[str]:
     """The declared data ids a run reads, preferred first: those at hand, or else the last one, which is bundled.
 
     Raises
@@ -79,9 +122,9 @@ def data_at_hand(experiment: Experiment, profile: str) -> list[str]:
     DeclarationError
         For an id that the data registry does not know, or when not even the last id is at hand.
     """
-    registry = importlib.import_module("lib.data")
+    available = available or importlib.import_module("lib.data").available
     try:
-        found = [name for name in experiment.data if registry.available(name)]
+        found = [name for name in experiment.data if available(name)]
     except (KeyError, ValueError, RuntimeError) as error:
         raise experiments.DeclarationError(f"{experiment.id}: data {list(experiment.data)}: {error}") from error
     last = experiment.data[-1]
@@ -93,7 +136,13 @@ def data_at_hand(experiment: Experiment, profile: str) -> list[str]:
 
 
 def components(
-    experiment: Experiment, profile: str, parameters: Mapping[str, Any], *, root: Path, modules: Library
+    experiment: Experiment,
+    profile: str,
+    parameters: Mapping[str, Any],
+    *,
+    root: Path,
+    modules: Library,
+    shared: Shared | None = None,
 ) -> Components:
     """Everything the results of one run depend on.
 
@@ -105,22 +154,25 @@ def components(
         The project's folder.
     modules : Library
         The library the notebook imports from; share one between experiments, it parses each module once.
+    shared : Shared, optional
+        What many experiments of the project have in common; made for this one by default.
 
     Returns
     -------
     dict
         ``version, cells, parameters, modules, claims, data, lock``, all plain JSON.
     """
-    registry = importlib.import_module("lib.data")
-    lock = root / LOCK
+    shared = shared or Shared(root, modules)
+    cells = code_cells(experiment.notebook)
     return {
         "version": VERSION,
-        "cells": cell_hashes(experiment.notebook),
+        "cells": cell_hashes(cells, shared.cell),
         "parameters": dict(parameters),
-        "modules": modules.closure(source for _, source, _ in code_cells(experiment.notebook)),
+        # a parameters cell holds literals only, and literals import nothing
+        "modules": shared.closure(source for _, source, is_parameters in cells if not is_parameters),
         "claims": {name: _decides(claim) for name, claim in experiment.claims.items()},
-        "data": {name: dict(registry.sums(name)) for name in data_at_hand(experiment, profile)},
-        "lock": hashlib.sha256(lock.read_bytes()).hexdigest() if lock.exists() else "",
+        "data": {name: shared.sums(name) for name in data_at_hand(experiment, profile, shared.available)},
+        "lock": shared.lock,
     }
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from lib import experiments
 
 SMALL = 1e-4  # numbers below are written with a power of ten
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-REACH = 10.0  # multiples of the smallest effect of interest that a strip shows to either side
 VERDICTS = ("supported", "contradicted", "inconclusive", "untested")
 SIGNS = {"supported": "✔", "contradicted": "✘", "inconclusive": "?", "untested": "–"}
 MEANINGS = {
@@ -69,6 +67,11 @@ class Report:
     def seconds(self) -> float:
         """Wall-clock seconds of the run; NaN when the receipt does not say."""
         return float(self.receipt.get("seconds", {}).get("wall", math.nan))
+
+    @property
+    def anchor(self) -> str:
+        """A name for its place on a page that shows several reports."""
+        return f"{self.experiment.family}-{self.experiment.number}-{self.profile}"
 
     @property
     def datasets(self) -> str:
@@ -266,29 +269,3 @@ def _replace(path: Path, text: str) -> None:
     beside = path.with_name(path.name + ".part")
     beside.write_text(text, encoding="utf-8")
     beside.replace(path)
-
-
-def strip(claim: Mapping[str, Any]) -> dict[str, float | bool] | None:
-    """Where a claim's interval lies, in multiples of the smallest effect of interest, the claimed side to the right.
-
-    Returns
-    -------
-    dict or None
-        ``estimate``, ``low`` and ``high``, cut at `REACH` multiples to either side, and whether the interval goes on
-        beyond it (``beyond_low``, ``beyond_high``); None for a claim without an interval or without a scale. A claim
-        of no difference keeps its sign.
-
-    Examples
-    --------
-    >>> strip({"estimate": -3.0, "low": -30.0, "high": 1.0, "smallest_effect": 2.0, "expected": "< 0"})
-    {'estimate': 1.5, 'low': -0.5, 'high': 10.0, 'beyond_low': False, 'beyond_high': True}
-    """
-    if claim["low"] is None or claim["estimate"] is None or not claim["smallest_effect"]:
-        return None
-    scale = (-1 if claim["expected"].startswith("<") else 1) / claim["smallest_effect"]
-    low, high = sorted((claim["low"] * scale, claim["high"] * scale))
-    cut = {
-        name: min(max(value, -REACH), REACH)
-        for name, value in (("estimate", claim["estimate"] * scale), ("low", low), ("high", high))
-    }
-    return {**cut, "beyond_low": low < -REACH, "beyond_high": high > REACH}

@@ -1,28 +1,25 @@
-"""The site: the ledger first, then one page for each report, readable from disk without network or JavaScript.
+"""The site: the ledger first, then pages by family, by paper and by report, readable from disk without network.
 
-A page shows the notebook's own prose, its code folded, and each figure and table where the notebook made it, followed
-by the receipt. It is made from the committed reports and the notebook's source, so a clone can build the whole site.
-Markdown and code are rendered by nbconvert's filters, pages by Jinja2.
+Everything is in the pages themselves: the script only filters and sorts the ledger, and without it nothing is missing.
+The site is made from the committed reports and the notebooks' sources, so a clone can build the whole of it. What
+other commands leave in its folder (`KEPT`) stays, and the navigation names what is there.
 """
 
 from __future__ import annotations
 
-import ast
-import csv
 import html
-import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lib.reproduce import ledger
+from lib.reproduce import citation, exhibits, forest, ledger, papers
 from lib.reproduce.ledger import Report
 
-ROWS_SHOWN = 30
-PRE = '<pre tabindex="0">'  # what scrolls can be reached by keyboard
-LEDGER_CALLS = ("figure", "table")
+KEPT = ("diff.html", "diff", "explore", "docs", "api", "docs.css")
+FIRST = [("Ledger", "index.html"), ("Papers", "papers/index.html")]
+ASSETS = ("style.css", "script.js")
 
 
 def build(root: Path) -> Path:
@@ -41,21 +38,56 @@ def build(root: Path) -> Path:
     fresh = site.with_name(f".site-{os.getpid()}")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
-    environment = _environment()
-    (fresh / "style.css").write_text(_template_source("style.css"), encoding="utf-8")
-    index = environment.get_template("index.html").render(
-        families=ledger.families(found), tally=ledger.count(found), up=""
-    )
-    (fresh / "index.html").write_text(index, encoding="utf-8")
-    for report in found:
-        page = fresh / report.page
+    environment = _environment(root, _navigation(root))
+    for name, text in _contents(environment, found, fresh):
+        page = fresh / name
         page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(_page(environment, report), encoding="utf-8")
-    if (site / "diff.html").exists():
-        shutil.copy2(site / "diff.html", fresh / "diff.html")
+        page.write_text(text, encoding="utf-8")
+    _assets(fresh)
+    if _guides(root):
+        from lib.reproduce import docs
+
+        docs.build(root, fresh, environment, reports=found)
+    for name in KEPT:
+        if (site / name).exists() and not (fresh / name).exists():
+            shutil.move(site / name, fresh / name)
     shutil.rmtree(site, ignore_errors=True)
     fresh.rename(site)
     return site / "index.html"
+
+
+def render(root: Path, name: str, template: str, content: Mapping[str, Any]) -> Path:
+    """Write one page of the site from a template that extends ``base.html``; the rest of the site stays.
+
+    Parameters
+    ----------
+    root : Path
+        The project's folder.
+    name : str
+        The page's path below ``reports/site``.
+    template : str
+        A file of ``lib/reproduce/templates``.
+    content : mapping
+        What the template names, without ``up``: the way from the page to the site's folder.
+
+    Returns
+    -------
+    Path
+        The page.
+    """
+    site = root / "reports" / "site"
+    page = site / name
+    page.parent.mkdir(parents=True, exist_ok=True)
+    _assets(site)
+    text = (
+        _environment(root, _navigation(root, made=name))
+        .get_template(template)
+        .render(up="../" * name.count("/"), **content)
+    )
+    draft = page.with_name(f".{page.name}.{os.getpid()}")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(page)
+    return page
 
 
 def diff_page(a: Path, b: Path, root: Path) -> Path:
@@ -68,40 +100,40 @@ def diff_page(a: Path, b: Path, root: Path) -> Path:
     root : Path
         The project's folder.
     """
-    from lib.reproduce import diff
+    from lib.reproduce import sides
 
-    sides = [{"receipt": _read(folder / "receipt.json"), "claims": diff.claims_of(folder)} for folder in (a, b)]
-    parameters = [side["receipt"].get("parameters", {}) for side in sides]
-    site = root / "reports" / "site"
-    site.mkdir(parents=True, exist_ok=True)
-    (site / "style.css").write_text(_template_source("style.css"), encoding="utf-8")
-    content = {
-        "difference": diff.compare(a, b),
-        "names": [_named(folder, root) for folder in (a, b)],
-        "parameters": {name: [side.get(name, "–") for side in parameters] for name in parameters[0] | parameters[1]},
-        "claims": {
-            name: [side["claims"].get(name) for side in sides] for name in sides[0]["claims"] | sides[1]["claims"]
-        },
-    }
-    page = site / "diff.html"
-    page.write_text(_environment().get_template("diff.html").render(up="", **content), encoding="utf-8")
-    return page
+    return render(root, "diff.html", "diff.html", sides.content(a, b, root))
 
 
-def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8"))
+def _contents(environment: Any, found: list[Report], site: Path) -> Iterator[tuple[str, str]]:
+    """Every page that is made anew: its path and its text."""
+    families, every = ledger.families(found), papers.papers(found)
+    index = environment.get_template("index.html")
+    yield "index.html", index.render(families=families, tally=ledger.count(found), papers=every, up="")
+    family_page, paper_page = environment.get_template("family.html"), environment.get_template("paper.html")
+    for family in families:
+        mine = papers.papers(family.reports)
+        yield f"{family.name}/index.html", family_page.render(family=family, papers=mine, up="../")
+    yield "papers/index.html", environment.get_template("papers.html").render(papers=every, up="../")
+    for paper in every:
+        yield paper.page, paper_page.render(paper=paper, up="../")
+    report_page = environment.get_template("report.html")
+    for report in found:
+        parts = list(exhibits.parts(report, site / report.page))
+        yield report.page, report_page.render(report=report, parts=parts, receipt=list(_receipt(report)), up="../")
 
 
-def _named(folder: Path, root: Path) -> str:
-    """A report's folder as a reader names it."""
-    return folder.relative_to(root / "reports").as_posix() if folder.is_relative_to(root / "reports") else folder.name
+def _assets(site: Path) -> None:
+    for name in ASSETS:
+        shutil.copyfile(Path(__file__).parent / "templates" / name, site / name)
 
 
 def _template_source(name: str) -> str:
     return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")
 
 
-def _environment() -> Any:
+def _environment(root: Path | None = None, navigation: list[tuple[str, str]] | None = None) -> Any:
+    """Templates with the filters they use; without ``root`` a page has the shortest navigation and cites nothing."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -112,96 +144,33 @@ def _environment() -> Any:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "number": ledger.number, "measured": ledger.measured, "cost": ledger.cost, "strip": ledger.strip
+        "number": ledger.number, "measured": ledger.measured, "cost": ledger.cost, "strip": forest.strip,
+        "effect": forest.effect, "details": forest.details, "address": citation.address,
     }  # fmt: skip
-    environment.globals |= {"signs": ledger.SIGNS, "meanings": ledger.MEANINGS, "reach": ledger.REACH}
+    environment.globals |= {
+        "signs": ledger.SIGNS, "meanings": ledger.MEANINGS, "reach": forest.REACH, "step": forest.STEP,
+        "forest_lines": forest.lines, "paper_page": papers.paper_page, "note": citation.note,
+        "repository": citation.read(root) if root else None,
+        "navigation": navigation or FIRST,
+    }  # fmt: skip
     return environment
 
 
-def _page(environment: Any, report: Report) -> str:
-    prefix = os.path.relpath(report.folder, report.folder.parents[2] / "site" / report.experiment.family)
-    parts = list(_parts(report, Path(prefix).as_posix()))
-    return environment.get_template("report.html").render(
-        report=report, parts=parts, receipt=list(_receipt(report)), up="../"
-    )
+def _guides(root: Path) -> list[Path]:
+    return sorted((root / "docs").glob("*.md"))
 
 
-def _parts(report: Report, prefix: str) -> Iterator[dict[str, Any]]:
-    """The notebook as a reader meets it: prose, folded code, and what each cell left behind."""
-    cells = json.loads(report.experiment.notebook.read_text(encoding="utf-8"))["cells"]
-    shown: set[str] = set()
-    code: list[str] = []
-    for cell in cells:
-        source = "".join(cell["source"])
-        if cell["cell_type"] == "markdown":
-            yield from _code(code)
-            yield {"kind": "prose", "html": _prose(source)}
-            continue
-        code.append(source)
-        kept = [name for name in _kept(source) if name in report.figures]
-        if kept:
-            yield from _code(code)
-        for name in kept:
-            shown.add(name)
-            yield _exhibit(report, name, prefix)
-    yield from _code(code)
-    for name in report.figures:
-        if name not in shown:
-            yield _exhibit(report, name, prefix)
-
-
-def _kept(source: str) -> Iterator[str]:
-    """Names given to ``run.figure`` and ``run.table`` in a cell."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in LEDGER_CALLS:
-            first = node.args[0] if node.args else None
-            if isinstance(first, ast.Constant) and isinstance(first.value, str):
-                yield first.value
-
-
-def _code(waiting: list[str]) -> Iterator[dict[str, Any]]:
-    """The cells since the last exhibit, folded together."""
-    if waiting:
-        from nbconvert.filters import Highlight2HTML
-
-        text = "\n\n".join(waiting)
-        waiting.clear()
-        yield {"kind": "code", "html": str(Highlight2HTML()(text)).replace("<pre>", PRE), "lines": text.count("\n") + 1}
-
-
-def _prose(source: str) -> str:
-    """Markdown as HTML; the notebook's first heading is the page's title and is left to the template."""
-    from nbconvert.filters import markdown2html_mistune
-
-    lines = source.split("\n")
-    if lines and lines[0].startswith("# "):
-        lines = lines[1:]
-    return str(markdown2html_mistune("\n".join(lines))).replace("¶", "").replace("<pre>", PRE)
-
-
-def _exhibit(report: Report, name: str, prefix: str) -> dict[str, Any]:
-    with (report.folder / f"{name}.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.reader(file))
-    about = report.figures[name]
-    return {
-        "kind": about["kind"],
-        "name": name,
-        "alt": about["alt"],
-        "caption": about["caption"],
-        "picture": f"{prefix}/{name}.svg",
-        "csv": f"{prefix}/{name}.csv",
-        "head": rows[0],
-        "rows": [[_short(value) for value in row] for row in rows[1 : ROWS_SHOWN + 1]],
-        "total": len(rows) - 1,
-    }
-
-
-def _short(value: str) -> str:
-    """A table's cell for a reader: numbers to four significant digits."""
-    try:
-        return value if value.lstrip("-").isdigit() else f"{float(value):.4g}"
-    except ValueError:
-        return value
+def _navigation(root: Path, *, made: str = "") -> list[tuple[str, str]]:
+    """Label and path of the pages that are there, and of the one that is being made."""
+    site = root / "reports" / "site"
+    guides = [(path.stem.replace("-", " ").capitalize(), f"docs/{path.stem}.html") for path in _guides(root)]
+    api = [("API", "api/index.html")] if guides or (site / "api" / "index.html").exists() else []
+    sweeps = [
+        (f"Sweep of {'/'.join(path.stem.rsplit('-', 1))}", f"explore/{path.name}")
+        for path in sorted(site.glob("explore/*.html"))
+    ]
+    diff = [("Two runs", "diff.html")] if (site / "diff.html").exists() or made == "diff.html" else []
+    return [*FIRST, *guides, *api, *sweeps, *diff]
 
 
 def _receipt(report: Report) -> Iterator[tuple[str, str]]:

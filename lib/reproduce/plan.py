@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lib import experiments
 from lib.experiments import DeclarationError, Experiment, Literal
-from lib.reproduce import keys, store
+from lib.reproduce import devices, keys, store
 from lib.reproduce.execute import Job
 from lib.reproduce.store import Layout
 
@@ -57,8 +57,8 @@ class Item:
 
     @property
     def gpu(self) -> bool:
-        """Whether it takes a GPU slot."""
-        return self.experiment.needs_gpu and self.profile in ("gpu", "paper")
+        """Whether it takes a GPU slot: in the profiles that use one, where one is needed or this machine has one."""
+        return self.profile in ("gpu", "paper") and (self.experiment.needs_gpu or bool(devices.gpus()))
 
 
 def select(declared: Mapping[str, Experiment], only: str | None) -> list[Experiment]:
@@ -129,8 +129,8 @@ def build(
     chosen = select(experiments.load(root), only)
     if not chosen:
         raise DeclarationError(f"no notebooks/*/experiments.toml with a block in {root}; try `make new`")
-    modules, layout, wanted = keys.library(root), Layout(root), assignments(sets)
-    return [_item(experiment, profile, wanted, trust, layout, modules) for experiment in chosen]
+    shared, layout, wanted = keys.Shared(root, keys.library(root)), Layout(root), assignments(sets)
+    return [_item(experiment, profile, wanted, trust, layout, shared) for experiment in chosen]
 
 
 def _item(
@@ -139,11 +139,11 @@ def _item(
     sets: Mapping[str, str],
     trust: str,
     layout: Layout,
-    modules: keys.Library,
+    shared: keys.Shared,
 ) -> Item:
     plain = experiments.effective(experiment, profile)
-    parameters = experiments.effective(experiment, profile, sets)
-    parts = keys.components(experiment, profile, parameters, root=layout.root, modules=modules)
+    parameters = experiments.effective(experiment, profile, sets) if sets else plain
+    parts = keys.components(experiment, profile, parameters, root=layout.root, modules=shared.modules, shared=shared)
     last = store.receipt(layout.report(experiment.id, profile)) or {}
     seconds = last.get("seconds", {}).get("wall")
     peak = last.get("peak_memory_mb")

@@ -14,13 +14,14 @@ import subprocess
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from lib.reproduce import child, guard, keys, locks, plan, schedule, store
+from lib.reproduce import child, guard, keys, locks, plan, remote, schedule, store
 from lib.reproduce.child import CANCELLED, CELL_ERROR, FULL, INFRASTRUCTURE, OK
 from lib.reproduce.execute import Job, Outcome, keep_notebook
 from lib.reproduce.live import Live
@@ -28,6 +29,7 @@ from lib.reproduce.plan import Item
 from lib.reproduce.store import Layout
 
 NOT_STARTED = "not started"
+IDLE_S = 1.0
 GIT_S = 180  # a status may pass every notebook through the filter that strips outputs
 _stop_asked = threading.Event()  # by a signal to this process
 CODE = ("lib", "notebooks", "requirements.lock", "pyproject.toml", "data/registry.toml")
@@ -83,7 +85,7 @@ def perform(
     settle: Settle,
     *,
     layout: Layout,
-    scheduler: str,
+    scheduler: str | schedule.Executor,
     slots: int,
     budget_min: float | None = None,
 ) -> dict[str, Outcome]:
@@ -94,8 +96,8 @@ def perform(
     jobs : list of Job
     settle : callable
         Takes a job and its outcome, in this process, one at a time; returns the outcome to report.
-    scheduler : str
-        ``inline``, ``local`` or the address of a Dask scheduler.
+    scheduler : str or Executor
+        ``inline``, ``local`` or the address of a Dask scheduler; or where to run them, ready made.
     slots : int
         Notebooks at once on the CPU.
     budget_min : float, optional
@@ -107,18 +109,23 @@ def perform(
         By :attr:`Job.name`, for every job.
     """
     jobs = sorted(jobs, key=lambda job: job.estimate_s, reverse=budget_min is None)
-    log = layout.scratch / "logs" / f"{jobs[0].run}.log"
     outcomes: dict[str, Outcome] = {}
     executor = schedule.choose(scheduler, jobs, slots)
     try:
-        with Live(jobs, log, sum(executor.capacity().values())) as live:
+        with Live(jobs, layout.scratch / "logs" / f"{jobs[0].run}.log", sum(executor.capacity().values())) as live:
             _loop(jobs, settle, executor, live, outcomes, budget_min)
-    except KeyboardInterrupt:
-        outcomes |= {job.name: Outcome(CANCELLED, "stopped by hand") for job in jobs if job.name not in outcomes}
+    except (KeyboardInterrupt, schedule.Lost) as error:
+        outcomes |= {job.name: _unsettled(error) for job in jobs if job.name not in outcomes}
     finally:
         executor.close()
         guard.kill_marked(layout.attempts / jobs[0].run)
     return outcomes
+
+
+def _unsettled(error: BaseException) -> Outcome:
+    """How a job ended that the run did not come to, or did not hear of."""
+    lost = isinstance(error, schedule.Lost)
+    return Outcome(INFRASTRUCTURE, str(error)) if lost else Outcome(CANCELLED, "stopped by hand")
 
 
 def _loop(
@@ -130,35 +137,59 @@ def _loop(
     budget_min: float | None,
 ) -> None:
     """Keep every slot busy until all jobs are settled; fills ``outcomes`` as it goes."""
-    began, waiting, running = time.monotonic(), list(jobs), dict[Future[Outcome], Job]()
+    began, waiting, running, short = time.monotonic(), list(jobs), dict[Future[Outcome], Job](), list[str]()
+    left = Counter(map(schedule.slot, jobs))  # of each kind, so that a full cluster costs no look at every job
     while waiting or running:
         if _stop_asked.is_set():
             raise KeyboardInterrupt
         free = executor.capacity()
+        short = _short(left + Counter(map(schedule.slot, running.values())), free, live, short)
         for job in running.values():
             free[schedule.slot(job)] -= 1
         for job in list(waiting):
+            if budget_min is None and not any(left[kind] and free[kind] > 0 for kind in free):
+                break
             if budget_min is not None and time.monotonic() - began + job.estimate_s > budget_min * 60:
                 waiting.remove(job)
+                left[schedule.slot(job)] -= 1
                 outcomes[job.name] = Outcome(NOT_STARTED, f"it would end after the budget of {budget_min:g} min")
                 live.ended(job, outcomes[job.name])
             elif free[schedule.slot(job)] > 0:
                 free[schedule.slot(job)] -= 1
+                left[schedule.slot(job)] -= 1
                 waiting.remove(job)
                 live.started(job)
                 running[executor.submit(job)] = job
                 if isinstance(executor, schedule.Inline):
                     break
-        for future in wait(running, timeout=1.0, return_when=FIRST_COMPLETED).done:
+        if waiting and not running:
+            time.sleep(IDLE_S)
+        for future in sorted(wait(running, IDLE_S, FIRST_COMPLETED).done, key=Future.cancelled):  # arrived ones first
             job = running.pop(future)
-            outcomes[job.name] = settle(job, _outcome(future))
+            outcomes[job.name] = settle(job, remote.opened(job, _outcome(future)))
             live.ended(job, outcomes[job.name])
 
 
+def _short(wanted: Counter[str], free: dict[str, int], live: Live, before: list[str]) -> list[str]:
+    """The kinds of slot that are needed and that no worker offers; said when they change."""
+    short = sorted(kind for kind, count in wanted.items() if count and free[kind] <= 0)
+    if short and short != before:
+        live.line("workers", f"none offers a slot for {' or '.join(short)}", "waiting for one to come; Ctrl-C stops")
+    return short
+
+
 def _outcome(future: Future[Outcome]) -> Outcome:
-    """What a future holds; a worker that died too often is the infrastructure's fault."""
+    """What a future holds; a worker that died too often is the infrastructure's fault.
+
+    Raises
+    ------
+    Lost
+        When the scheduler has dropped the job.
+    """
     try:
         return future.result()
+    except CancelledError as error:
+        raise schedule.Lost(schedule.GONE) from error
     except Exception as error:
         if type(error).__name__ == "KilledWorker":
             return Outcome(INFRASTRUCTURE, "its worker died again and again; the machine may lack memory")

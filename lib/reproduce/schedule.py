@@ -2,7 +2,7 @@
 
 The one seam is :class:`Executor`. Dask places and, when a worker dies, places again; that a worker's child dies with it
 is :mod:`lib.reproduce.guard`'s part, and which GPU a notebook gets is decided by a lock on the machine it runs on, so
-that two runners never share one.
+that two runners never share one. What a worker on another machine does is :mod:`lib.reproduce.remote`'s part.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Protocol
 
-from lib.reproduce import devices
+from lib.reproduce import agree, devices, remote
 from lib.reproduce.execute import Job, Outcome, execute
 
 CPU, GPU = "CPU", "GPU"
@@ -26,6 +27,15 @@ CALM = {  # one notebook takes minutes: Dask's sampling profiler and ticks, many
     "distributed.admin.system-monitor.interval": "10s",
 }
 QUIET = logging.ERROR  # the live table says what happens; of Dask, errors only
+
+
+WORKER = "dask worker tcp://HOST:8786 --nthreads 1 --memory-limit 0 --resources CPU=1"
+GONE = "the scheduler is gone, or has dropped the work; start it again, then run again: what was published stays"
+RECIPES = "cluster/README.md tells how to start one"
+
+
+class Lost(RuntimeError):
+    """The scheduler is gone, or has let go of what was submitted."""
 
 
 class Executor(Protocol):
@@ -83,8 +93,17 @@ class Dask:
         }
 
     def capacity(self) -> dict[str, int]:
-        """The slots of the workers that are there now."""
-        workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
+        """The slots of the workers that are there now.
+
+        Raises
+        ------
+        Lost
+            When the scheduler does not answer any more.
+        """
+        try:
+            workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
+        except (OSError, KeyError) as error:  # a client that has given up knows no workers
+            raise Lost(GONE) from error
         return {kind: sum(int(worker["resources"].get(kind, 0)) for worker in workers) for kind in (CPU, GPU)}
 
     def submit(self, job: Job) -> Future[Outcome]:
@@ -93,11 +112,32 @@ class Dask:
 
     def close(self) -> None:
         """Close the client; a cluster of our own ends with its workers and their notebooks."""
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # a scheduler that is gone has been reported
         with suppress(TimeoutError):
             self.client.close(timeout=CLOSE_S)
         if self.cluster is not None:
             with suppress(TimeoutError):
                 self.cluster.close(timeout=CLOSE_S)
+
+
+class Cluster(Dask):
+    """A Dask cluster that somebody else started, whose workers have checkouts of their own.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    shared : agree.Common
+        What its workers must have in common with the runner.
+    """
+
+    def __init__(self, client: Any, shared: agree.Common) -> None:
+        super().__init__(client)
+        self.shared = shared
+
+    def submit(self, job: Job) -> Future[Outcome]:
+        """Queue the job together with what its worker must have."""
+        wanted = agree.of(Path(job.root), Path(job.notebook), job.context["datasets"], self.shared)
+        return self._submit[slot(job)](remote.carry_out, job, wanted)
 
 
 def local(cpu_slots: int, gpu_slots: int) -> Dask:
@@ -129,28 +169,65 @@ def local(cpu_slots: int, gpu_slots: int) -> Dask:
     return Dask(client, cluster)
 
 
-def address(where: str) -> Dask:
-    """Any Dask scheduler: ``tcp://host:port``, or the path of a scheduler file that its workers share.
+def address(where: str, root: Path) -> Cluster:
+    """Any Dask scheduler: ``tcp://host:port``, or the path of a scheduler file.
+
+    Parameters
+    ----------
+    where : str
+    root : Path
+        The project's folder, which the workers' checkouts must equal.
 
     Raises
     ------
     ValueError
-        When its workers offer neither CPU nor GPU slots.
+        When nothing answers there, no worker comes, the workers offer no slots, or one of them has another ``lib`` or
+        lock; nothing has been started then.
     """
+    client = _connected(where)
+    try:
+        executor = Cluster(client, agree.common(root))
+        _check(executor, where)
+    except BaseException:
+        client.close(timeout=CLOSE_S)
+        raise
+    return executor
+
+
+def _check(executor: Cluster, where: str) -> None:
+    """Raise unless there are slots, and all workers have what the runner has."""
+    try:
+        executor.client.wait_for_workers(1, timeout=WAIT_S)
+    except TimeoutError as error:
+        raise ValueError(f"no worker has come to {where} within {WAIT_S} s; start `{WORKER}`; {RECIPES}") from error
+    if not any(executor.capacity().values()):
+        raise ValueError(f"the workers of {where} offer no slots; start them with `{WORKER}` (GPU=1 for a GPU)")
+    answers = executor.client.run(agree.check_code, executor.shared, on_error="return")
+    lines = agree.refused(answers)
+    if lines:
+        many = f"{len(lines)} of {len(answers)} workers of {where} have not what this runner has"
+        raise ValueError("\n  ".join([f"{many}, and nothing was started:", *lines]) + f"\n{agree.AGAIN}")
+
+
+def _connected(where: str) -> Any:
+    """A client of a scheduler, or one paragraph on why there is none."""
+    file = Path(where) if where.endswith(".json") else None
+    if file is None and ":" not in where:
+        raise ValueError(f"--scheduler must be inline, local, tcp://host:port or a scheduler file, got {where!r}")
+    if file is not None and not file.is_file():
+        raise ValueError(f"there is no scheduler file {where}; `dask scheduler --scheduler-file` writes one; {RECIPES}")
     import dask
     from distributed import Client
 
     _settings(dask)
-    client = Client(scheduler_file=where) if where.endswith(".json") else Client(where)
-    client.wait_for_workers(1, timeout=WAIT_S)
-    executor = Dask(client)
-    if not any(executor.capacity().values()):
-        client.close()
+    try:
+        return Client(scheduler_file=str(file)) if file else Client(where)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(
-            f"the workers of {where} offer no slots; start them with "
-            '`dask worker --nthreads 1 --memory-limit 0 --resources "CPU=1"` (or "GPU=1" for one with a GPU)'
-        )
-    return executor
+            f"no Dask scheduler answers at {where} ({reason}); is it running, and may this machine reach its port? "
+            f"{RECIPES}"
+        ) from error
 
 
 def _settings(dask: Any) -> None:
@@ -159,20 +236,22 @@ def _settings(dask: Any) -> None:
     dask.config.set({"distributed.scheduler.worker-saturation": 1.0, **CALM})
 
 
-def choose(scheduler: str, jobs: list[Job], slots: int) -> Executor:
+def choose(scheduler: str | Executor, jobs: list[Job], slots: int) -> Executor:
     """The executor that was asked for, with no more slots than there are jobs.
 
     Parameters
     ----------
-    scheduler : str
-        ``inline``, ``local``, or the address of a Dask scheduler.
+    scheduler : str or Executor
+        ``inline``, ``local``, or the address of a Dask scheduler; a ready made executor is taken as it is.
     jobs : list of Job
     slots : int
         CPU slots of a local cluster.
     """
+    if not isinstance(scheduler, str):
+        return scheduler
     if scheduler == "inline":
         return Inline()
     if scheduler != "local":
-        return address(scheduler)
+        return address(scheduler, Path(jobs[0].root))
     on_gpu = sum(job.gpu for job in jobs)
     return local(min(slots, len(jobs) - on_gpu), min(len(devices.gpus()), on_gpu))

@@ -21,6 +21,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,19 @@ def receipt(folder: Path) -> dict[str, Any] | None:
 
 def is_local(layout: Layout, folder: Path) -> bool:
     """Whether the receipt in ``folder`` was made on this machine."""
-    return (folder / RECEIPT).exists() and file_hash(folder / RECEIPT) in (read_json(layout.ledger) or {})
+    if not (folder / RECEIPT).exists():
+        return False
+    try:
+        stat = layout.ledger.stat()
+    except OSError:
+        return False
+    return file_hash(folder / RECEIPT) in _local(layout.ledger, (stat.st_ino, stat.st_mtime_ns, stat.st_size))
+
+
+@lru_cache(maxsize=1)
+def _local(ledger: Path, stamp: tuple[int, ...]) -> frozenset[str]:
+    """Hashes of the receipts made here, read again when the file is another: a plan asks once for each notebook."""
+    return frozenset(read_json(ledger) or {})
 
 
 def reasons(layout: Layout, experiment: str, profile: str, parts: keys.Components, trust: str) -> list[str]:

@@ -1,10 +1,10 @@
 """A kernel that has its heavy imports behind it: a fork of a process that made them once.
 
-Importing torch, pandas and matplotlib costs every fresh kernel seconds, as long as many a notebook's smoke run. The
-forkserver that makes the notebooks' processes imports `lib.run` once, and with it all of them; the notebook's process
-then forks its kernel from what it inherited, before it has threads of its own. The kernel forgets every module of
-``lib``, so that it imports those of its own project, and everything else is as in a fresh interpreter: environment,
-folder, order of search for modules, hash seed.
+Importing torch, pandas, matplotlib and scikit-learn costs every fresh kernel seconds, as many as a notebook's smoke run
+takes. The forkserver that makes the notebooks' processes imports them once; the notebook's process then forks its
+kernel from what it inherited, before it has threads of its own. The kernel forgets every module of ``lib``, so that it
+imports those of its own project, and everything else is as in a fresh interpreter: environment, folder, order of search
+for modules, hash seed.
 
 On Linux only: elsewhere a fork of a process that has loaded system libraries may crash, and kernels start cold.
 """
@@ -24,7 +24,17 @@ from lib.reproduce import guard
 
 POSSIBLE = sys.platform == "linux"
 KERNEL = ["ipykernel.kernelapp"]
-HEAVY = ["lib.run", "torch._inductor"]  # the second is what torch imports when lib.run.open asks it to be deterministic
+HEAVY = [
+    "lib.run",
+    "torch._inductor",  # what torch imports when lib.run.open asks it to be deterministic
+    "sklearn.ensemble",
+    "sklearn.feature_selection",
+    "sklearn.linear_model",
+    "sklearn.model_selection",
+    "sklearn.neural_network",
+    "sklearn.svm",
+    "statsmodels.stats.multitest",
+]
 
 
 def imports(notebook: Path) -> list[str]:

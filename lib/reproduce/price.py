@@ -1,0 +1,217 @@
+"""What the paper profile of each notebook would cost, before it starts; everything here is an extrapolation.
+
+No receipt of a GPU exists. Hours on the reference device are CPU hours (:mod:`lib.reproduce.cost`) times the ratio of
+two rates: that of matrix products on one core of the machine that made the receipts, measured, and the device's own
+from its maker's data sheet. That both are used equally well is an assumption, for which :data:`EQUALLY` widens the
+interval. A notebook that never asks for a device (scikit-learn, NumPy) has CPU hours only.
+
+Memory of a device, from bytes: smoke's peak (libraries and what does not grow), :data:`COPIES` of the rows held in
+memory as float32 or float64, 16 bytes for each weight (weight, gradient, two moments of Adam) and what the backward
+pass keeps of a batch. Disk: the declared files, a checkpoint for each repeat, and the report.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lib.reproduce import cost
+from lib.reproduce.cost import Estimate, Model, Run
+from lib.reproduce.cost_roles import SIDES, counted, tokens
+from lib.reproduce.plan import Item
+from lib.reproduce.store import Layout
+
+DEVICE = "A100 80 GB"
+DEVICE_FLOPS = 19.5e12  # float32, without tensor cores: NVIDIA A100 Tensor Core GPU datasheet, 2021
+CORE_FLOPS = 62e9  # float32 products of 1024 x 1024, median of 12, one core of the receipts' machine
+EQUALLY = math.log(3)  # both are used equally well within a factor of 3, in 80 of 100 cases
+COPIES = 8.0  # of the largest set of rows while a notebook works on it; the cpu receipts ask for 4 to 21, median 11
+KEPT = 34  # activations of a transformer's layer in units of tokens x width: Korthikanti et al. 2022, arXiv:2205.05198
+CONVOLUTIONS = 12  # maps of full size, or hidden layers, that a small network keeps; half of the maps are pooled
+SMALLEST_SIDE = 16  # pixels; a smaller `size` counts something else
+WIDEST_MAPS = 64  # a wider network without patches is a dense one
+WEIGHT_BYTES, CHECKPOINT_BYTES, FLOAT = 16, 4, 4
+
+
+@dataclass(frozen=True)
+class Price:
+    """What one notebook costs in one profile.
+
+    Attributes
+    ----------
+    cpu_hours : Estimate
+    gpu_hours : Estimate or None
+        Likewise on :data:`DEVICE`; None where the notebook never asks for a device.
+    memory_gb, disk_gb : float
+    source : str
+        What it was extrapolated from.
+    """
+
+    cpu_hours: Estimate
+    gpu_hours: Estimate | None
+    memory_gb: float
+    disk_gb: float
+    source: str
+
+
+def row_bytes(parameters: Mapping[str, Any], data: Sequence[str]) -> float:
+    """Bytes of one row in memory: a picture of the side it is used at in float32, or a table's row in float64."""
+    registry = importlib.import_module("lib.data")
+    entry = registry.entry(data[0])
+    side = parameters.get("side", parameters.get("size", 0) if entry.kind in ("radiographs", "generator") else 0)
+    if parameters.get("images", "auto") in SIDES and parameters.get("images", "auto") != "auto":
+        entry = registry.entry(str(parameters["images"]))
+    if side >= SMALLEST_SIDE:
+        return float(FLOAT * side**2)
+    if entry.kind in ("images", "radiographs"):
+        return float(FLOAT * math.prod(entry.shape or (64, 64)))
+    return float(2 * FLOAT * max(len(entry.names), 100))
+
+
+def batch_bytes(parameters: Mapping[str, Any], row: float) -> tuple[float, float]:
+    """Bytes of the weights with their optimiser, and of what a backward pass keeps of one batch."""
+    width, depth = float(parameters.get("width", 0)), float(parameters.get("depth", 1))
+    batch = float(max(parameters.get("batch_size", 32), parameters.get("max_batch", 0)))
+    if not width:
+        return 0.0, 0.0
+    if "patch" in parameters:
+        count = tokens(parameters)
+        return WEIGHT_BYTES * 12 * width**2 * depth, batch * count * width * depth * KEPT * FLOAT / 2
+    if width > WIDEST_MAPS:
+        return WEIGHT_BYTES * (width**2 + width * row / FLOAT), batch * width * CONVOLUTIONS * FLOAT
+    return WEIGHT_BYTES * 90 * width**2, batch * row * width * CONVOLUTIONS / 2
+
+
+def memory_gb(parameters: Mapping[str, Any], data: Sequence[str], start_mb: float) -> float:
+    """Peak memory, GB, by the formula above.
+
+    Parameters
+    ----------
+    start_mb : float
+        Peak of the smoke run, MB.
+    """
+    row = row_bytes(parameters, data)
+    held = [*counted(parameters, "rows"), *counted(parameters, "asked")]
+    weights, kept = batch_bytes(parameters, row)
+    return start_mb / 1e3 + (COPIES * row * max(held, default=0) + weights + kept) / 1e9
+
+
+def disk_gb(parameters: Mapping[str, Any], data: Sequence[str], report: Path) -> float:
+    """Declared data, a checkpoint for each repeat and the report, GB."""
+    registry = importlib.import_module("lib.data")
+    entries = [registry.entry(name) for name in data]
+    files = sum(part.bytes for entry in entries if entry.needs_files for part in (*entry.files, *entry.trees))
+    repeats = max(counted(parameters, "repeats"), default=1.0)
+    weights = batch_bytes(parameters, 0.0)[0] / WEIGHT_BYTES * CHECKPOINT_BYTES
+    written = sum(path.stat().st_size for path in report.iterdir()) if report.is_dir() else 0
+    return (files + repeats * weights + written) / 1e9
+
+
+def asks_for_a_device(notebook: Path) -> bool:
+    """Whether the code of a notebook mentions a device: others compute on the CPU wherever they run."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    return any("device" in "".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+
+
+def price(item: Item, model: Model, taken: Mapping[float, Run], root: Path) -> Price | None:
+    """The price of one notebook; None where no run of it was measured.
+
+    Parameters
+    ----------
+    taken : mapping
+        Its measured runs by share, one of :func:`cost.runs`.
+    """
+    if not taken:
+        return None
+    anchor, smoke = taken[max(taken)], taken.get(0.0)
+    hours = _scaled(cost.predict(model, cost.chain(taken), item.parameters), 1 / 3600)
+    data, on_device = list(item.parts["data"]), asks_for_a_device(item.experiment.notebook)
+    start = smoke.memory_mb if smoke else anchor.memory_mb
+    return Price(
+        cpu_hours=hours,
+        gpu_hours=_scaled(hours, CORE_FLOPS / DEVICE_FLOPS, EQUALLY) if on_device else None,
+        memory_gb=memory_gb(item.parameters, data, start),
+        disk_gb=disk_gb(item.parameters, data, Layout(root).report(item.experiment.id, "cpu")),
+        source="cpu receipt" if anchor.share == 1 else f"run at share {anchor.share:g}",
+    )
+
+
+def _scaled(taken: Estimate, factor: float, within: float = 0.0) -> Estimate:
+    """An estimate times a factor whose own logarithm is known within so much; independent errors add as squares."""
+    middle = taken.value * factor
+    low, high = (math.hypot(math.log(end / taken.value), within) for end in (taken.low, taken.high))
+    return Estimate(middle, middle * math.exp(-low), middle * math.exp(high))
+
+
+def memory_errors(measured: Mapping[str, Mapping[float, Run]], items: Sequence[Item]) -> list[float]:
+    """``log(formula / receipt)`` of the peak memory of every cpu receipt that has a smoke run beside it."""
+    errors = []
+    for item in items:
+        taken = measured.get(item.experiment.id, {})
+        if 0.0 in taken and 1.0 in taken and taken[1.0].memory_mb > 0:
+            formula = memory_gb(taken[1.0].parameters, list(item.parts["data"]), taken[0.0].memory_mb)
+            errors.append(math.log(1e3 * formula / taken[1.0].memory_mb))
+    return errors
+
+
+HEADINGS = ("notebook", "CPU hours", f"GPU hours ({DEVICE})", "memory of a device, GB", "disk, GB", "from")
+
+
+def row(item: Item, one: Price | None) -> tuple[str, ...]:
+    """The cells of one notebook, in the order of :data:`HEADINGS`; what is declared where nothing was measured."""
+    if one is None:
+        hours = f"{item.minutes / 60:.2g}"
+        return item.experiment.id, hours, "unknown", f"{item.memory_gb:.1f}", "unknown", "declared"
+    gpu = _told(one.gpu_hours) if one.gpu_hours else "none asked for"
+    return item.experiment.id, _told(one.cpu_hours), gpu, f"{one.memory_gb:.1f}", f"{one.disk_gb:.2g}", one.source
+
+
+def _told(estimate: Estimate) -> str:
+    return f"{estimate.value:.2g} [{estimate.low:.2g}, {estimate.high:.2g}]"
+
+
+def lines(root: Path, items: Sequence[Item], prices: Mapping[str, Price]) -> list[str]:
+    """What stands below the table: totals, what it rests on, and how well the same model predicts what is known."""
+    measured = cost.runs(root)
+    known = [one for one in prices.values() if one.gpu_hours]
+    gpu = sum(one.gpu_hours.value for one in known if one.gpu_hours)
+    cpu = sum(one.cpu_hours.value for one in prices.values() if not one.gpu_hours)
+    said = [
+        f"{len(prices)} of {len(items)} priced: about {gpu:.0f} {DEVICE} hours ({len(known)} notebooks) and {cpu:.0f} "
+        "CPU core hours (the rest); brackets hold 80 of 100 cases if the model is right",
+        f"no GPU receipt exists: GPU hours are CPU hours x {CORE_FLOPS / 1e9:.0f} GFLOP/s (a core, measured) / "
+        f"{DEVICE_FLOPS / 1e12:g} TFLOP/s ({DEVICE}, float32, data sheet), within a factor of 3",
+    ]
+    held = cost.check(measured)
+    if held:
+        median, within = cost.skill([one.error for one in held])
+        covered = np.mean([one.estimate.low <= one.measured <= one.estimate.high for one in held])
+        plain = cost.skill(cost.baseline(held))
+        said.append(
+            f"check on {len(held)} held-out cpu receipts: median error x{math.exp(median):.2f}, {100 * within:.0f} % "
+            f"within ±30 % (the median of the others: x{math.exp(plain[0]):.2f}, {100 * plain[1]:.0f} %), "
+            f"{100 * covered:.0f} % in their interval"
+        )
+    errors = memory_errors(measured, items)
+    if errors:
+        median, within = cost.skill(errors)
+        said.append(
+            f"memory formula on {len(errors)} cpu receipts: median error x{math.exp(median):.2f}, {100 * within:.0f} % "
+            "within ±30 %"
+        )
+    return said
+
+
+def all_of(root: Path, items: Sequence[Item]) -> dict[str, Price]:
+    """The prices of some items by experiment, where any run of the notebook was measured."""
+    measured = cost.runs(root)
+    model = cost.fit([cost.chain(taken) for taken in measured.values() if len(taken) > 1])
+    found = {item.experiment.id: price(item, model, measured.get(item.experiment.id, {}), root) for item in items}
+    return {name: one for name, one in found.items() if one is not None}
