@@ -42,8 +42,13 @@ def _only_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", guarded)
 
 
+LONG = ("notebook", "browser")  # files with a test so marked start first, or the last worker would end alone
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """GPU twins need a GPU, mirror tests need the mirror: each says what is missing."""
+    """The longest files first; GPU twins need a GPU, mirror tests need the mirror: each says what is missing."""
+    long = [{item.path for item in items if item.get_closest_marker(name)} for name in LONG]
+    items.sort(key=lambda item: [item.path not in files for files in long])
     for item in items:
         if item.get_closest_marker("gpu") and not torch.cuda.is_available():
             item.add_marker(pytest.mark.skip(reason="no CUDA device on this machine"))

@@ -5,16 +5,19 @@ No network, no mirror. The project is a copy, so that nothing is done already an
 
 from __future__ import annotations
 
+import base64
+import html
 import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from lib import experiments
+from lib import experiments, setup
 from lib.reproduce.store import Layout
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,14 +60,30 @@ def test_smoke(spec: experiments.Experiment, smoked: tuple[Layout, str]) -> None
 @pytest.mark.notebook
 @pytest.mark.parametrize("spec", [pytest.param(spec, id=family) for family, spec in sorted(FAMILIES.items())])
 def test_run_all(spec: experiments.Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in JupyterLab: the notebook's own folder is the working directory, and nobody supervises."""
+    """As in JupyterLab: the notebook's own folder is the working directory, and nobody supervises.
+
+    Every figure of the run stands in the notebook as its own PNG, and every claim as a card of `lib.lab`.
+    """
     import nbformat
     from nbclient import NotebookClient
 
+    config = tmp_path / "ipython" / "profile_default" / "ipython_kernel_config.py"
+    config.parent.mkdir(parents=True)
+    config.write_text(setup.CONFIG, encoding="utf-8")  # where a user's own stands; `make setup` writes to .venv/etc
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     for name in OWN:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("BLINDSPOT_OFFLINE", "1")
     monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
-    notebook = nbformat.read(spec.notebook, as_version=4)
+    notebook, started = nbformat.read(spec.notebook, as_version=4), time.time()
     NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(spec.notebook.parent)}}).execute()
-    check(json.loads((ROOT / ".blindspot" / "draft" / spec.id / "claims.json").read_text(encoding="utf-8")), spec)
+    draft = ROOT / ".blindspot" / "draft" / spec.id
+    check(json.loads((draft / "claims.json").read_text(encoding="utf-8")), spec)
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    shown = [output["data"] for output in outputs if "data" in output]
+    inline = {base64.b64decode(data["image/png"]) for data in shown if "image/png" in data}
+    fresh = [path for path in draft.glob("*.png") if path.stat().st_mtime >= started - 1]
+    assert fresh and {path.read_bytes() for path in fresh} <= inline
+    cards = "".join(data.get("text/html", "") for data in shown)
+    assert all(html.escape(claim.says) in cards for claim in spec.claims.values())
+    assert cards.count("What would change it.") == len(spec.claims)

@@ -49,7 +49,7 @@ def test_peers_are_pinned_explained_and_outside_the_lock():
     """The lock's hash is in the key of every run; what is only compared with must not change it."""
     assert peers()[0].startswith("# What `make bench` and some tests compare with.")
     pins = [Requirement(line) for line in peers() if not line.startswith("#")]
-    names = {"array-api-compat", "dcor", "llvmlite", "numba", "outrank", "quantus", "saliency"}
+    names = {"array-api-compat", "dcor", "llvmlite", "markdown2", "numba", "outrank", "pdoc", "quantus", "saliency"}
     assert {pin.name for pin in pins} == names
     assert all(re.fullmatch(r"==[\d.]+", str(pin.specifier)) for pin in pins)
     assert not {canonicalize_name(pin.name) for pin in pins} & set(locked())
@@ -59,7 +59,7 @@ def test_peers_are_pinned_explained_and_outside_the_lock():
 def test_make_installs_peers_only_into_its_own_environment():
     outside = {name: value for name, value in os.environ.items() if "MAKE" not in name and name != "MFLAGS"}
     asked = ["make", "--dry-run", "--always-make", "--no-print-directory"]
-    for target in ("test", "bench"):
+    for target in ("test", "bench", "site"):
         for env, expected in (("ENV=active", False), ("HELD=", True)):
             done = subprocess.run(
                 [*asked, env, target], cwd=ROOT, env=outside, capture_output=True, text=True, check=True
@@ -108,6 +108,7 @@ def test_make_hands_on_several_notebooks_as_one_argument():
         "why": "why",
         "smoke": "run",
         "bench": "lib.bench",
+        "explore": "explore",
     }.items():
         asked = ["make", "--dry-run", "--no-print-directory", "ENV=active", target, "ONLY=cxr/01 xai"]
         done = subprocess.run(asked, cwd=ROOT, env=outside, capture_output=True, text=True, check=True)

@@ -431,6 +431,16 @@ def test_the_live_table_tells_state_progress_and_time_to_go(mini: Mini, tmp_path
 # --- locks and devices
 
 
+@pytest.mark.parametrize(("cards", "expected"), [([], []), (["0"], ["gpu", "paper"])])
+def test_the_profiles_of_a_gpu_take_one_where_there_is_one(
+    mini: Mini, monkeypatch: pytest.MonkeyPatch, cards: list[str], expected: list[str]
+) -> None:
+    mini.add("01", FINISH)
+    monkeypatch.setattr(plan.devices, "gpus", lambda: cards)
+    on_gpu = [profile for profile in ("smoke", "cpu", "gpu", "paper") if plan.build(mini.root, profile)[0].gpu]
+    assert on_gpu == expected
+
+
 def test_gpu_slots_are_taken_once_each(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(locks, "machine_folder", lambda: tmp_path)
     third: list[str] = []

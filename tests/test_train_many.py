@@ -1,0 +1,95 @@
+"""Many processes train as one does: the same loss, every row once, and no work lost with a process."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import many_ranks
+import pytest
+import torch
+from many_ranks import BATCH, EPOCHS
+
+ROOT = Path(__file__).resolve().parents[1]
+RANKS = 2
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """What two processes left, the second of which died once in the middle of ``broken``."""
+    here = tmp_path_factory.mktemp("ranks")
+    options = ["--standalone", "--nproc-per-node", str(RANKS), "--max-restarts", "1"]
+    own = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+    command = [sys.executable, "-m", "torch.distributed.run", *options, many_ranks.__file__, str(here)]
+    done = subprocess.run(command, env=os.environ | own, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return here
+
+
+def left(folder: Path, name: str) -> list[dict[str, Any]]:
+    """The results of one training, by rank."""
+    return [torch.load(folder / f"{name}-{rank}", weights_only=True) for rank in range(RANKS)]
+
+
+def same(a: dict[str, Any], b: dict[str, Any]) -> bool:
+    """Whether two results have the same weights, losses and scores to the bit."""
+    weights = all(torch.equal(value, b["weights"][name]) for name, value in a["weights"].items())
+    return weights and all(a["history"][name] == b["history"][name] for name in ("loss", "score", "best_epoch"))
+
+
+@pytest.mark.parametrize("name", ["mlp", "mae"])
+def test_losses_are_those_of_one_process(folder, name):
+    """The mlp with moving average, early stop and clipping, the masked autoencoder with its masks given."""
+    alone, (first, second) = many_ranks.trained(name), left(folder, name)
+    assert alone["history"]["steps"] == first["history"]["steps"] == 20
+    # 1e-5: the mean of two half-batch gradients is summed in another order
+    assert first["history"]["loss"] == pytest.approx(alone["history"]["loss"], abs=1e-5)
+    assert first["history"]["score"] == pytest.approx(alone["history"]["score"], abs=1e-5)
+    assert same(first, second)
+    assert alone["history"]["loss"][-1] < 0.9 * alone["history"]["loss"][0], "or it would show nothing"
+
+
+def test_weights_are_those_of_one_process(folder):
+    """Of the mlp; attention has key biases whose gradient is rounding noise, which Adam blows up to full steps."""
+    alone, first = many_ranks.trained("mlp"), left(folder, "mlp")[0]
+    assert all(torch.allclose(value, first["weights"][name], atol=1e-5) for name, value in alone["weights"].items())
+
+
+@pytest.mark.parametrize(("name", "n", "steps"), [("mlp", 64, 4), ("uneven", 30, 4)])
+def test_every_row_once_and_by_one_process(folder, name, n, steps):
+    """Also where neither the rows nor the batches divide evenly."""
+    seen = [result["rows"] for result in left(folder, name)]
+    alone = many_ranks.trained(name)["rows"]
+    for epoch in range(EPOCHS):
+        mine = slice(epoch * steps, (epoch + 1) * steps)
+        assert sorted(chain.from_iterable(chain(*(rows[mine] for rows in seen)))) == list(range(n))
+    for whole, *shares in zip(alone, *seen, strict=True):
+        assert list(chain(*shares)) == whole, "the shares of a batch are the batch"
+        assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    assert len({tuple(row) for row in alone}) == len(alone), "every epoch in another order"
+
+
+def test_a_killed_process_changes_nothing(folder):
+    """To the bit: the launcher starts both again, and both go on from the checkpoint with the chance they had."""
+    straight, broken = left(folder, "noisy"), left(folder, "broken")
+    assert [result["history"]["resumed_at"] for result in broken] == [2, 2]
+    assert [len(result["rows"]) for result in broken] == [3 * 64 // BATCH] * RANKS, "three of five epochs were left"
+    assert all(same(a, b) for a, b in zip(straight, broken, strict=True))
+
+
+def test_one_process_goes_on_where_two_were(folder, tmp_path):
+    shutil.copy(folder / "half.pt", tmp_path)
+    alone, joined = many_ranks.trained("mlp"), many_ranks.trained("mlp", checkpoint=tmp_path / "half.pt")
+    assert joined["history"]["resumed_at"] == 2
+    assert joined["history"]["loss"] == pytest.approx(alone["history"]["loss"], abs=1e-5)
+    assert all(torch.allclose(value, joined["weights"][name], atol=1e-5) for name, value in alone["weights"].items())
+
+
+def test_the_first_process_writes_the_checkpoint(folder):
+    assert (folder / "mae-0.pt").exists() and not (folder / "mae-1.pt").exists()
+    assert not list(folder.glob("*.part")), "nothing half-written is left, not even by a killed process"
