@@ -168,7 +168,7 @@ def _run(layout: Layout, setting: Setting, beside: Path) -> dict[str, Any] | Non
         "seconds": receipt["seconds"]["wall"],
         "peak": receipt["peak_memory_mb"],
         "claims": {claim["id"]: claim for claim in store.read_json(folder / "claims.json")},
-        "figures": ledger._figures(folder),
+        "figures": ledger.figures(folder),
         "at": Path(os.path.relpath(folder, beside)).as_posix(),
     }
 

@@ -91,7 +91,7 @@ def reports(root: Path) -> list[Report]:
             except (FileNotFoundError, json.JSONDecodeError):
                 continue
             worded = [{**claim, **_words(experiment, claim["id"])} for claim in claims]
-            found.append(Report(experiment, profile, folder, receipt, worded, _figures(folder)))
+            found.append(Report(experiment, profile, folder, receipt, worded, figures(folder)))
     return found
 
 
@@ -133,7 +133,8 @@ def _words(experiment: experiments.Experiment, name: str) -> dict[str, str]:
     return {"statement": claim.says, "where": claim.where, "quantity": claim.quantity} if claim else {}
 
 
-def _figures(folder: Path) -> dict[str, dict[str, Any]]:
+def figures(folder: Path) -> dict[str, dict[str, Any]]:
+    """What a report says of each of its figures and tables, by id and in the notebook's order."""
     about = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")]
     shown = [entry for entry in about if isinstance(entry, dict) and {"id", "kind", "caption"} <= entry.keys()]
     return {entry["id"]: entry for entry in sorted(shown, key=lambda entry: entry["order"])}

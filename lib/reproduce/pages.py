@@ -128,10 +128,6 @@ def _assets(site: Path) -> None:
         shutil.copyfile(Path(__file__).parent / "templates" / name, site / name)
 
 
-def _template_source(name: str) -> str:
-    return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")
-
-
 def _environment(root: Path | None = None, navigation: list[tuple[str, str]] | None = None) -> Any:
     """Templates with the filters they use; without ``root`` a page has the shortest navigation and cites nothing."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined

@@ -15,6 +15,7 @@ from __future__ import annotations
 import importlib
 import json
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ from lib.reproduce.store import Layout
 
 DEVICE = "A100 80 GB"
 DEVICE_FLOPS = 19.5e12  # float32, without tensor cores: NVIDIA A100 Tensor Core GPU datasheet, 2021
-CORE_FLOPS = 62e9  # float32 products of 1024 x 1024, median of 12, one core of the receipts' machine
+CORE_FLOPS = 62e9  # as core_flops() measured it on the machine that made the receipts
 EQUALLY = math.log(3)  # both are used equally well within a factor of 3, in 80 of 100 cases
 COPIES = 8.0  # of the largest set of rows while a notebook works on it; the cpu receipts ask for 4 to 21, median 11
 KEPT = 34  # activations of a transformer's layer in units of tokens x width: Korthikanti et al. 2022, arXiv:2205.05198
@@ -59,6 +60,27 @@ class Price:
     memory_gb: float
     disk_gb: float
     source: str
+
+
+def core_flops(*, side: int = 1024, rounds: int = 12) -> float:
+    """Rate of one core of this machine: the median over some float32 products of two square matrices, per second.
+
+    ``python -m lib.reproduce.price`` prints it beside :data:`CORE_FLOPS`.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        left, right = torch.rand(2, side, side)
+        taken = []
+        for _ in range(rounds + 1):  # the first warms up
+            start = time.process_time()
+            left @ right
+            taken.append(time.process_time() - start)
+    finally:
+        torch.set_num_threads(threads)
+    return float(2 * side**3 / np.median(taken[1:]))
 
 
 def row_bytes(parameters: Mapping[str, Any], data: Sequence[str]) -> float:
@@ -185,7 +207,7 @@ def lines(root: Path, items: Sequence[Item], prices: Mapping[str, Price]) -> lis
     cpu = sum(one.cpu_hours.value for one in prices.values() if not one.gpu_hours)
     said = [
         f"{len(prices)} of {len(items)} priced: about {gpu:.0f} {DEVICE} hours ({len(known)} notebooks) and {cpu:.0f} "
-        "CPU core hours (the rest); brackets hold 80 of 100 cases if the model is right",
+        "CPU core hours (the rest); brackets are meant to hold 80 of 100 cases, the check says how many they hold",
         f"no GPU receipt exists: GPU hours are CPU hours x {CORE_FLOPS / 1e9:.0f} GFLOP/s (a core, measured) / "
         f"{DEVICE_FLOPS / 1e12:g} TFLOP/s ({DEVICE}, float32, data sheet), within a factor of 3",
     ]
@@ -215,3 +237,7 @@ def all_of(root: Path, items: Sequence[Item]) -> dict[str, Price]:
     model = cost.fit([cost.chain(taken) for taken in measured.values() if len(taken) > 1])
     found = {item.experiment.id: price(item, model, measured.get(item.experiment.id, {}), root) for item in items}
     return {name: one for name, one in found.items() if one is not None}
+
+
+if __name__ == "__main__":
+    print(f"one core of this machine: {core_flops() / 1e9:.0f} GFLOP/s; prices assume {CORE_FLOPS / 1e9:.0f}")

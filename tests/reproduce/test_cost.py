@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from mini_project import FINISH, ROOT, Mini
 
 from lib import experiments
@@ -179,6 +180,12 @@ def test_plan_prices_the_paper_profile_and_says_that_no_gpu_was_measured(
     said = " ".join(capsys.readouterr().out.split())
     assert "GPU hours (A100 80 GB)" in said and "memory of a device, GB" in said and "disk, GB" in said
     assert "declared" in said and "0 of 1 priced" in said and "no GPU receipt exists" in said
+
+
+def test_the_rate_of_a_core_is_that_of_one_thread() -> None:
+    before = torch.get_num_threads()
+    assert 1e7 < price.core_flops(side=64, rounds=2) < 1e13, "floating-point operations per second of one core"
+    assert torch.get_num_threads() == before
 
 
 def test_memory_and_disk_grow_with_their_bytes(tmp_path: Path) -> None:
