@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("NUMBA_NUM_THREADS", "1")  # importing dcor, and so numba, gives torch as many threads as cores
 
 import torch
 
@@ -24,8 +25,13 @@ def root() -> Path:
 
 @pytest.fixture(autouse=True)
 def _same_chance() -> None:
-    """Torch's global stream begins anew with every test, so that none depends on those before it."""
+    """Torch's global stream begins anew with every test, on one thread, so that none depends on those before it.
+
+    Threads wait for each other by spinning: with two in each of three workers on two cores, training takes a hundred
+    times as long.
+    """
     torch.manual_seed(0)
+    assert torch.get_num_threads() == 1, "a module that was imported has given torch more threads than one"
 
 
 @pytest.fixture(autouse=True)
