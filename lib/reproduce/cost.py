@@ -1,20 +1,29 @@
 """What a run that nobody has made yet will cost: seconds of the CPU, with an interval, from runs that were made.
 
-A run at another scale takes
+A notebook is the sum of its code cells, and a cell is a constant and one term of :mod:`lib.reproduce.cost_roles` (a
+product of counts, times a power of the operations for one sample). Which term, and how much of the cell is constant, is
+a grid of :data:`POINTS`: how well a point explains the cell's own small runs (smoke, and shares 0.3 and 0.6 of the way
+to cpu, see :mod:`lib.reproduce.cost_receipts`) times how often the cells of the *other* notebooks have chosen it is its
+chance. On this way each term grows in proportion to the share, in logarithms, so two small runs tell the terms apart.
+Cells of less than :data:`LUMP` of a run are one cell. Draws of a point for each cell give the seconds of the notebook,
+their median is the prediction, and the spread of their logarithms says how far the terms disagree.
 
-    seconds = start + (anchor - start) * sum over terms of share[term] * exp(change[term])
+The interval is calibrated, not assumed. Every run in the table is predicted from the smaller ones of its notebook
+(smoke -> 0.3, 0.3 -> 0.6, 0.3 -> cpu, 0.6 -> cpu ...), and the error is divided by
 
-where *anchor* is a measured run of the same notebook, *start* the part of its smoke run that does not grow, and the
-terms are those of :mod:`lib.reproduce.cost_roles`: products of counts (samples seen, questions asked, draws) and of the
-operations for one sample. How the work of a notebook is divided between the terms is not known; the shares follow a
-Dirichlet distribution, and its mean and concentration are weighed over a grid by how well they explain the notebooks
-that were run at two scales, those of its own family above all. Each measured run of a notebook then sharpens its own
-shares. A sum of terms is convex: far from the anchor the term that grows fastest decides, and the
-interval is as wide as the terms disagree.
+    scale = sqrt(spread² + (REPEAT_SD * (1 + distance))²),    distance = |log(predicted / last measured run)|
 
-:func:`check` leaves one notebook out: a small run of it predicts its committed cpu receipt by what the *other*
-notebooks say. CPU seconds, not wall: receipts are made beside other work, two hardware threads on one core slow each
-other down, and one key has taken up to 1.7 times as long as on another day. :data:`REPEAT_SD` stands for that.
+The quantile of that over the other notebooks, where as many runs were known, times the scale is the half width of the
+interval in logarithms (split conformal prediction). So it grows in proportion to the distance, also beyond what can be
+checked, as in the paper profile; that it goes on growing at this rate there is an assumption.
+
+CPU seconds, not wall. The cpu receipts were made two at a time beside other work, small runs alone: the median of
+measured over predicted of the other notebooks, the *factor*, corrects what all receipts have in common, and nothing of
+what each has for itself. A cpu run that was measured alone (share 1 of the table) takes the place of the receipt.
+
+:func:`check` leaves one notebook out: its small runs predict its cpu run, and terms, factor and quantile come from the
+others. A notebook without small runs, of which only the receipt is known, is taken for :data:`ALIKE` cells that took
+the same and grow as those of the others do, with an interval that is calibrated on single runs.
 """
 
 from __future__ import annotations
@@ -23,8 +32,7 @@ import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +43,22 @@ from lib.reproduce.cost_roles import TERMS, change
 from lib.reproduce.store import Layout
 
 REPEAT_SD = 0.15  # of the logarithm of the CPU seconds of one key, from receipts that were made again
+CELL_SD = 0.10  # of one cell, between small runs
+SMOKE_SD = 0.30  # likewise of smoke, which has other data and networks
+CLOCK_S = 0.03  # of any cell, whatever it takes
+OUTLIER = 4.0  # standard deviations beyond which a run says no more
 WITHIN = 0.30
-LOW, HIGH = 0.1, 0.9  # the interval holds 80 of 100 cases
-STEP = 0.2  # of the grid of mean shares
-CONCENTRATIONS = (1.0, 3.0, 10.0, 30.0)
-START_SHARES = (0.3, 0.5, 0.7, 0.9)
-SLOWEST_OPERATIONS = 0.5  # exponent of the operations between this and 1: small networks wait more than they compute
-DRAWS = 64
-ELSEWHERE = 0.25  # how much a notebook of another family counts in the fit
-OUTLIER = 4.0  # standard deviations beyond which a pair of runs says no more
-LEAST = 0.1  # share of a run that grows, at least
-NEGLIGIBLE = 1e-4
+COVERED = 0.80  # of the intervals hold what was measured
+UNKNOWN, FEWEST = 1.5, 5  # quantile of the errors where fewer were measured; the factor is then 1
+LUMP = 0.01
+ALIKE = 8
+MOST = 3
+DRAWS = 400
+EVEN = 0.2  # share of the chances that is the same for all points
+CONSTANT = (0.0, 0.01, 0.03, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.97, 0.99)  # what hardly grows yet may grow most later
+OPERATIONS = (0.5, 1.0)  # small networks wait more than they compute
+_growing = itertools.product(range(1, len(TERMS)), CONSTANT, OPERATIONS)
+POINTS = np.array([(0, 1.0, 1.0), *_growing])  # (points, 3): index of the term, constant share, exponent of operations
 
 
 @dataclass(frozen=True)
@@ -62,6 +75,8 @@ class Run:
     memory_mb : float
         Peak of the process.
     parameters : mapping
+    cells : tuple of float
+        Seconds of each code cell; empty for a receipt, which does not tell them.
     """
 
     experiment: str
@@ -69,26 +84,28 @@ class Run:
     seconds: float
     memory_mb: float
     parameters: Mapping[str, Any]
-
-    @property
-    def family(self) -> str:
-        """The family of the notebook."""
-        return self.experiment.split("/")[0]
+    cells: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class Model:
-    """A fitted cost model.
+    """What the notebooks say about another one.
 
     Attributes
     ----------
-    weights : dict of ndarray, (points, starts)
-        How much each point of the grid counts, by family, and with the name "" for any other; they sum to 1.
+    chances : ndarray, (points,)
+        Of each of :data:`POINTS` for a cell that was not measured.
+    factor : float
+        Measured over predicted of cpu receipts, the median.
+    widths : dict of float
+        Quantile of the scaled errors, by how many runs of the notebook were known.
     notebooks : int
         Whose runs the fit has seen.
     """
 
-    weights: dict[str, np.ndarray]
+    chances: np.ndarray
+    factor: float
+    widths: dict[int, float]
     notebooks: int
 
 
@@ -103,13 +120,29 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Held:
-    """One held-out cpu receipt and what a small run of the same notebook said about it."""
+    """One held-out cpu run and what the small runs of the same notebook said about it.
+
+    Attributes
+    ----------
+    experiment : str
+    share, small : float
+        Of the last small run, and its seconds.
+    estimate : Estimate
+    measured : float
+        Seconds.
+    factor : float
+        In the estimate; 1 where the cpu run was measured alone.
+    receipt : bool
+        Whether it was not measured alone.
+    """
 
     experiment: str
     share: float
     small: float
     estimate: Estimate
     measured: float
+    factor: float
+    receipt: bool
 
     @property
     def error(self) -> float:
@@ -118,18 +151,19 @@ class Held:
 
 
 def runs(root: Path) -> dict[str, dict[float, Run]]:
-    """Every measured run of a project, by experiment and share: the small ones of the table, and the cpu receipts."""
+    """Every measured run of a project, by experiment and share: those of the table, and other cpu receipts."""
     found: dict[str, dict[float, Run]] = {}
-    for row in cost_receipts.read(root):
-        share, parameters = float(row["share"]), json.loads(row["parameters"])
-        made = Run(row["experiment"], share, float(row["cpu_seconds"]), float(row["peak_memory_mb"]), parameters)
-        found.setdefault(made.experiment, {})[share] = made
     for experiment, profile, folder in Layout(root).receipts():
         content = store.receipt(folder) if profile == "cpu" else None
         if content and content["outcome"] == "ok" and (content.get("seconds") or {}).get("cpu"):
             seconds, memory = content["seconds"]["cpu"], content.get("peak_memory_mb") or math.nan
             made = Run(experiment, 1.0, float(seconds), float(memory), content["parameters"])
             found.setdefault(experiment, {})[1.0] = made
+    for row in cost_receipts.current(root)[0]:
+        share, parameters, cells = float(row["share"]), json.loads(row["parameters"]), tuple(json.loads(row["cells"]))
+        seconds, memory = float(row["cpu_seconds"]), float(row["peak_memory_mb"])
+        made = Run(row["experiment"], share, seconds, memory, parameters, cells)
+        found.setdefault(made.experiment, {})[share] = made
     return found
 
 
@@ -138,121 +172,171 @@ def chain(taken: Mapping[float, Run], until: float = 1.0) -> list[Run]:
     return [run for share, run in sorted(taken.items()) if share <= until]
 
 
-@cache
-def _drawn() -> np.ndarray:
-    """Shares of the terms, (points, draws, terms), drawn once: a point is a mean and a concentration."""
-    steps = round(1 / STEP)
-    means = [point for point in itertools.product(range(steps + 1), repeat=len(TERMS)) if sum(point) == steps]
-    shapes = np.array([wide * (np.array(mean) / steps + 0.02) for mean in means for wide in CONCENTRATIONS])
-    drawn = np.random.default_rng(0).gamma(shapes[:, None], size=(len(shapes), DRAWS, len(TERMS))) + 1e-12
-    return drawn / drawn.sum(axis=2, keepdims=True)
+def _known(path: Sequence[Run]) -> int:
+    """How many runs tell their cells, from 1 to :data:`MOST`: with one or none, growth was not seen."""
+    return min(max(sum(bool(run.cells) for run in path), 1), MOST)
 
 
-def _walk(path: Sequence[Run], start_share: float, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Follow runs of one notebook from the smallest: how well draws of shares explain them, and the shares at the last.
+def _cells(path: Sequence[Run]) -> np.ndarray:
+    """Seconds, (runs, cells): small cells as one; a run without cells has :data:`ALIKE` cells that take the same."""
+    cells = np.array([run.cells or (run.seconds / ALIKE,) * ALIKE for run in path])
+    small = cells.max(axis=0) < LUMP * cells.sum(axis=1).max()
+    cells = np.column_stack([cells[:, ~small], cells[:, small].sum(axis=1)]) if small.any() else cells
+    return np.asarray(np.maximum(cells, CLOCK_S))
 
-    Returns
-    -------
-    ndarray, (draws,)
-        Log-likelihood.
-    ndarray, (draws, terms)
-        Shares at the last run: the term that grew fastest has gained.
+
+def _growth(before: Run, parameters: Mapping[str, Any]) -> np.ndarray:
+    """How a cell of each of :data:`POINTS` grows from a run, (points,)."""
+    terms, sized = change(before.parameters, parameters)
+    index, constant, exponent = POINTS.T
+    return np.asarray(constant + (1 - constant) * np.exp(terms[index.astype(int)] + exponent * sized))
+
+
+def _chances(path: Sequence[Run], before: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Seconds of the cells in the last run, (cells,), and the chances of each, (cells, points)."""
+    cells = _cells(path)
+    likelihood = np.tile(np.log(before), (cells.shape[1], 1))
+    for run, seconds in zip(path[:-1], cells[:-1], strict=True):
+        left = np.log(seconds / cells[-1])[:, None] - np.log(_growth(path[-1], run.parameters))
+        sd = np.hypot(CELL_SD if run.share else SMOKE_SD, CLOCK_S * np.hypot(1 / seconds, 1 / cells[-1]))
+        likelihood -= 0.5 * np.minimum((left / sd[:, None]) ** 2, OUTLIER**2)
+    chances = np.exp(likelihood - likelihood.max(axis=1, keepdims=True))
+    return cells[-1], chances / chances.sum(axis=1, keepdims=True)
+
+
+def _grown(path: Sequence[Run], parameters: Mapping[str, Any], before: np.ndarray) -> tuple[float, float]:
+    """Seconds of a run that was not made, before any correction, and the scale of their error in logarithms.
+
+    Where the last run has no cells, those of the smaller ones say how it grows.
     """
-    start, likelihood = start_share * path[0].seconds if path[0].share == 0 else 0.0, np.zeros(len(shares))
-    exponent = _exponents(len(shares))
-    for before, after in itertools.pairwise(path):
-        terms, sized = change(before.parameters, after.parameters)
-        grown = shares * np.exp(terms + exponent[:, None] * sized)
-        factor = grown.sum(axis=1)
-        took = [max(run.seconds - start, LEAST * run.seconds) for run in (before, after)]
-        # an error of the whole run weighs more on the part of it that grows
-        sd = REPEAT_SD * math.hypot(before.seconds / took[0], after.seconds / took[1])
-        left = (math.log(took[1] / took[0]) - np.log(factor)) / sd
-        likelihood -= 0.5 * np.minimum(left**2, OUTLIER**2) + math.log(sd)
-        shares = grown / factor[:, None]
-    return likelihood, shares
+    known = [run for run in path if run.cells] or path[-1:]
+    seconds, chances = _chances(known, before)
+    random = np.random.default_rng(0)
+    drawn = np.array([random.choice(len(POINTS), size=DRAWS, p=own) for own in chances])  # (cells, draws)
+    totals = seconds @ _growth(known[-1], parameters)[drawn]
+    if known[-1] is not path[-1]:
+        totals *= path[-1].seconds / (seconds @ _growth(known[-1], path[-1].parameters)[drawn])
+    value = float(np.median(totals))
+    distance = abs(math.log(value / path[-1].seconds))
+    return value, math.hypot(float(np.std(np.log(totals))), REPEAT_SD * (1 + distance))
 
 
-@cache
-def _exponents(n: int) -> np.ndarray:
-    return np.random.default_rng(1).uniform(SLOWEST_OPERATIONS, 1.0, size=n)
-
-
-def _likelihoods(chains: Sequence[Sequence[Run]]) -> np.ndarray:
-    """Log-likelihood of the runs of each notebook, (points, starts, notebooks)."""
-    drawn = _drawn()
-    found = np.empty((len(drawn), len(START_SHARES), len(chains)))
-    for column, path in enumerate(chains):
-        for index, start in enumerate(START_SHARES):
-            likelihood, _ = _walk(path, start, drawn.reshape(-1, len(TERMS)))
-            found[:, index, column] = np.logaddexp.reduce(likelihood.reshape(-1, DRAWS), axis=1) - math.log(DRAWS)
+def _chosen(measured: Mapping[str, Mapping[float, Run]]) -> dict[str, np.ndarray]:
+    """How often the cells of each notebook choose each point, by what they took; from its small runs."""
+    even, found = np.full(len(POINTS), 1 / len(POINTS)), {}
+    for name, taken in measured.items():
+        path = [run for run in chain(taken) if run.cells and run.share < 1]
+        if len(path) > 1:
+            seconds, chances = _chances(path, even)
+            found[name] = seconds @ chances / seconds.sum()
     return found
 
 
-def _model(likelihoods: np.ndarray, family: Sequence[str]) -> Model:
-    def weighed(own: str) -> np.ndarray:
-        counts = np.array([1.0 if name == own else ELSEWHERE for name in family])
-        total = likelihoods @ counts if len(counts) else np.zeros(likelihoods.shape[:2])
-        weights = np.exp(total - total.max())
-        return np.asarray(weights / weights.sum())
-
-    return Model({name: weighed(name) for name in {*family, ""}}, len(family))
+def _prior(chosen: Mapping[str, np.ndarray], without: str) -> np.ndarray:
+    """Chances of the points for the cells of a notebook, (points,): what those of the others have chosen."""
+    even = np.full(len(POINTS), 1 / len(POINTS))
+    others = [own for name, own in chosen.items() if name != without]
+    return EVEN * even + (1 - EVEN) * np.mean(others, axis=0) if others else even
 
 
-def fit(chains: Sequence[Sequence[Run]]) -> Model:
-    """Weigh the points of the grid by how well they explain the runs of notebooks; none leaves them equal.
+@dataclass(frozen=True)
+class _Tried:
+    """A run that smaller ones have predicted.
+
+    Attributes
+    ----------
+    known : int
+        How many runs, as :func:`_known` counts them.
+    receipt : bool
+        Whether a receipt was predicted.
+    error, scale : float
+        Logarithm of measured over predicted, and what divides it.
+    """
+
+    known: int
+    receipt: bool
+    error: float
+    scale: float
+
+
+def _tried(taken: Mapping[float, Run], before: np.ndarray) -> list[_Tried]:
+    """Predict every run of a notebook from those up to each smaller one, and from that one alone without its cells.
+
+    Not from smoke alone: what is known of a notebook by one run is its receipt.
+    """
+    path, found = chain(taken), []
+    for at, last in enumerate(path):
+        for target in path[at + 1 :]:
+            single = [[replace(last, cells=())]] if last.share else []
+            for known in single + ([path[: at + 1]] if at else []):
+                value, scale = _grown(known, target.parameters, before)
+                error = math.log(target.seconds / value)
+                found.append(_Tried(_known(known), not target.cells, error, scale))
+    return found
+
+
+def _model(chosen: Mapping[str, np.ndarray], tried: Mapping[str, Sequence[_Tried]], without: str = "") -> Model:
+    """What all notebooks but one say: chances of the points, factor, and quantiles of the scaled errors."""
+    others = [own for name, own in tried.items() if name != without]
+    every = [one for own in others for one in own]
+    crossed = [[one.error for one in own if one.known > 1 and one.receipt] for own in others]
+    errors = [own[-1] for own in crossed if own]  # from all small runs
+    factor = float(np.median(errors)) if len(errors) >= FEWEST else 0.0
+    widths = dict[int, float]()
+    for known in range(1, MOST + 1):
+        scores = [abs(one.error - factor * one.receipt) / one.scale for one in every if one.known == known]
+        rank = min(math.ceil((len(scores) + 1) * COVERED), len(scores))  # of a new case among those seen
+        widths[known] = sorted(scores)[rank - 1] if len(scores) >= FEWEST else UNKNOWN
+    return Model(_prior(chosen, without), math.exp(factor), widths, len(tried) - (without in tried))
+
+
+def _evidence(
+    measured: Mapping[str, Mapping[float, Run]],
+) -> tuple[dict[str, np.ndarray], dict[str, list[_Tried]]]:
+    """What :func:`_model` makes of runs."""
+    chosen = _chosen(measured)
+    return chosen, {name: _tried(taken, _prior(chosen, name)) for name, taken in measured.items() if len(taken) > 1}
+
+
+def fit(measured: Mapping[str, Mapping[float, Run]]) -> Model:
+    """What notebooks say about another one.
 
     Parameters
     ----------
-    chains : sequence of sequence of Run
-        As :func:`chain` gives them.
+    measured : mapping
+        As :func:`runs` gives it.
     """
-    return _model(_likelihoods(chains), [path[0].family for path in chains])
+    return _model(*_evidence(measured))
 
 
-def predict(model: Model, path: Sequence[Run], parameters: Mapping[str, Any]) -> Estimate:
+def predict(model: Model, path: Sequence[Run], parameters: Mapping[str, Any], *, alone: bool = False) -> Estimate:
     """CPU seconds of a run that was not made, from the runs of the same notebook.
 
     Parameters
     ----------
     path : sequence of Run
-        At least one, as :func:`chain` gives them; the last is the anchor.
+        At least one, as :func:`chain` gives them.
+    alone : bool
+        Whether the run is made as those of the table are; else as the receipts were, and the factor corrects it.
     """
-    weights = model.weights.get(path[0].family, model.weights[""])
-    chance, values, counts = np.random.default_rng(0), [], []
-    terms, sized = change(path[-1].parameters, parameters)
-    for index, start in enumerate(START_SHARES):
-        points = np.flatnonzero(weights[:, index] > NEGLIGIBLE)
-        likelihood, shares = _walk(path, start, _drawn()[points].reshape(-1, len(TERMS)))
-        factor = (shares * np.exp(terms + _exponents(len(shares))[:, None] * sized)).sum(axis=1)
-        factor *= np.exp(math.sqrt(2) * REPEAT_SD * chance.standard_normal(len(shares)))
-        anchor, begins = path[-1].seconds, start * path[0].seconds if path[0].share == 0 else 0.0
-        grows = max(anchor - begins, LEAST * anchor)
-        values.append(anchor - grows + grows * factor)
-        counts.append(likelihood + np.repeat(np.log(weights[points, index]), DRAWS))
-    return _quantiles(np.concatenate(values), np.concatenate(counts))
-
-
-def _quantiles(values: np.ndarray, likelihood: np.ndarray) -> Estimate:
-    """The median and the interval of weighed draws."""
-    order = np.argsort(values)
-    total = np.cumsum(np.exp(likelihood[order] - likelihood.max()))
-    low, middle, high = (float(values[order][np.searchsorted(total, at * total[-1])]) for at in (LOW, 0.5, HIGH))
-    return Estimate(middle, low, high)
+    value, scale = _grown(path, parameters, model.chances)
+    width = model.widths[_known(path)] * scale
+    value *= model.factor if path[-1].cells and not alone else 1.0
+    return Estimate(value, value * math.exp(-width), value * math.exp(width))
 
 
 def check(measured: Mapping[str, Mapping[float, Run]]) -> list[Held]:
-    """Predict every cpu receipt that has a small run, from the runs up to that one and from the *other* notebooks."""
-    names = sorted(name for name, taken in measured.items() if len(taken) > 1)
-    likelihoods, found = _likelihoods([chain(measured[name]) for name in names]), []
-    for column, name in enumerate(names):
-        taken = measured[name]
-        model = _model(
-            np.delete(likelihoods, column, axis=2), [other.split("/")[0] for other in names if other != name]
-        )
-        for share in sorted(share for share in taken if 0 < share < 1 and 1.0 in taken):
-            estimate = predict(model, chain(taken, share), taken[1.0].parameters)
-            found.append(Held(name, share, taken[share].seconds, estimate, taken[1.0].seconds))
+    """Predict every cpu run that has small runs, from those up to each of them and from the *other* notebooks."""
+    (chosen, tried), found = _evidence(measured), []
+    for name, taken in sorted(measured.items()):
+        smaller = [share for share in sorted(taken) if 0 < share < 1]
+        if 1.0 not in taken or not smaller:
+            continue
+        model, cpu = _model(chosen, tried, name), taken[1.0]
+        for share in smaller:
+            estimate = predict(model, chain(taken, share), cpu.parameters, alone=bool(cpu.cells))
+            factor, receipt = 1.0 if cpu.cells else model.factor, not cpu.cells
+            found.append(Held(name, share, taken[share].seconds, estimate, cpu.seconds, factor, receipt))
     return found
 
 

@@ -1,35 +1,42 @@
 """Small receipts for the cost model: the cpu profile of a notebook with its counts pulled back towards smoke.
 
 ``python -m lib.reproduce.cost_receipts --only masking/02,xai/01`` runs each notebook in a fresh clone, one after the
-other, publishes nothing, and writes what the runs took to ``reports/bench/cost.csv``. Sizes of networks and
-pictures stay those of the cpu profile: only counts (images, seeds, passes, draws) shrink, so that what a unit of work
-costs stays the same. The smoke profile itself is share 0.
+other, publishes nothing, and writes what the runs took to ``reports/bench/cost.csv`` as they end: called again, it goes
+on where it was stopped. Sizes of networks and pictures stay those of the cpu profile: only counts (images, seeds,
+passes, draws) shrink, so that what a unit of work costs stays the same. The smoke profile itself is share 0.
+
+A row holds the CPU seconds of every code cell, and a hash of the code: the row of a notebook whose code cells have
+changed since counts for nothing and is measured again. A machine that does nothing else gives the best rows.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import io
 import json
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from lib import experiments
 from lib.experiments import DeclarationError, Literal
-from lib.reproduce import cost_roles, plan, runner
+from lib.reproduce import cost_roles, keys, plan, runner
 from lib.reproduce.child import OK
 from lib.reproduce.execute import Job, Outcome
 from lib.reproduce.store import Layout, read_json
 
 TABLE = Path("reports") / "bench" / "cost.csv"
-COLUMNS = ("experiment", "share", "cpu_seconds", "peak_memory_mb", "parameters")
-SHARES = (0.4,)
+COLUMNS = ("experiment", "share", "cpu_seconds", "peak_memory_mb", "parameters", "code", "cells")
+SHARES = (0.0, 0.3, 0.6)
 LIMIT_MIN = 15.0
+OPENS = "run.open("  # the call in a notebook that starts the clock of its CPU seconds
+ROUNDING = 0.02  # by how much cells may miss the CPU seconds of their run, as a share of them
 
 
 def between(small: Mapping[str, Literal], large: Mapping[str, Literal], share: float) -> dict[str, Literal]:
@@ -57,23 +64,59 @@ def between(small: Mapping[str, Literal], large: Mapping[str, Literal], share: f
     return found
 
 
-def jobs_of(root: Path, wanted: str | None, shares: Sequence[float], run: str) -> dict[str, tuple[float, Job]]:
-    """``(share, job)`` by the name of the job, without those that the table has."""
-    done = {(row["experiment"], float(row["share"])) for row in read(root)}
+def code(notebook: Path) -> str:
+    """A hash of what the code cells of a notebook do, and of how many there are."""
+    cells = keys.code_cells(notebook)
+    parts = [len(cells), *(cell["sha256"] for cell in keys.cell_hashes(cells))]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def cells_of(executed: Path, cpu_seconds: float) -> list[float]:
+    """CPU seconds of the code cells of an executed notebook: the durations, scaled to sum to those of the run.
+
+    The run's clock starts in the cell that opens it; the cells before (parameters, imports) count 0. Nothing that the
+    clock sees happens between cells.
+
+    Parameters
+    ----------
+    executed : Path
+        A notebook that papermill has executed; the cell of parameters that it added is left out.
+    cpu_seconds : float
+    """
+    cells = [cell for cell in read_json(executed)["cells"] if cell["cell_type"] == "code"]
+    own = [cell for cell in cells if "injected-parameters" not in cell["metadata"].get("tags", [])]
+    opens = next((index for index, cell in enumerate(own) if OPENS in "".join(cell["source"])), 0)
+    taken = [0.0] * opens + [cell["metadata"]["papermill"]["duration"] for cell in own[opens:]]
+    return [round(cpu_seconds * seconds / sum(taken), 4) for seconds in taken]
+
+
+def jobs_of(
+    root: Path, wanted: str | None, shares: Sequence[float], run: str, rows: Sequence[Mapping[str, str]]
+) -> dict[str, tuple[float, Job]]:
+    """``(share, job)`` by the name of the job, without those that the rows have."""
+    done = {(row["experiment"], float(row["share"])) for row in rows}
     found: dict[str, tuple[float, Job]] = {}
     for share in shares:
         for item in plan.build(root, "cpu" if share else "smoke", only=wanted):
             values = between(experiments.effective(item.experiment, "smoke"), item.parameters, share)
             small = replace(item, parameters=values, parts={**item.parts, "parameters": values})
             job = plan.job(small, root, run=run, limit_min=LIMIT_MIN)
-            job = replace(job, profile=f"{item.profile}-{share:g}")
+            minutes = item.experiment.minutes.get("smoke", item.minutes) ** (1 - share) * item.minutes**share
+            job = replace(job, profile=f"{item.profile}-{share:g}", estimate_s=60 * minutes)
             if (job.experiment, share) not in done:
                 found[job.name] = share, job
     return found
 
 
-def measure(root: Path, wanted: str | None, shares: Sequence[float]) -> list[dict[str, str]]:
-    """Run the notebooks and return every row there is; the table is written as they end.
+def measure(root: Path, wanted: str | None, shares: Sequence[float]) -> tuple[list[dict[str, str]], list[str]]:
+    """Run the notebooks that the table lacks; the table is written as they end.
+
+    Returns
+    -------
+    list of dict
+        Every row there is. Rows of other code are dropped from the table.
+    list of str
+        What failed or took longer than :data:`LIMIT_MIN`, a line each.
 
     Raises
     ------
@@ -82,40 +125,68 @@ def measure(root: Path, wanted: str | None, shares: Sequence[float]) -> list[dic
     Held
         When another runner works in this checkout.
     """
-    layout, rows = Layout(root), read(root)
+    layout, (rows, _) = Layout(root), current(root)
     if (layout.scratch / "trained").exists():
         raise DeclarationError(
             f"{layout.scratch / 'trained'} holds trained networks, which a run would read for nothing and this command "
             "removes; run it in a fresh clone"
         )
     with runner.session(layout) as name:
-        jobs = jobs_of(root, wanted, shares, name)
+        jobs = jobs_of(root, wanted, shares, name, rows)
 
         def settle(job: Job, outcome: Outcome) -> Outcome:
             own = read_json(Path(outcome.attempt) / "finished.json") if outcome.attempt else None
             if outcome.kind == OK and isinstance(own, dict):
-                rows.append(_row(job, jobs[job.name][0], own))
+                rows.append(_row(job, jobs[job.name][0], own, Path(outcome.attempt)))
                 write(root, rows)
+                print(f"{job.name}: {own['cpu_seconds']:.1f} s of the CPU", flush=True)
             if outcome.attempt:
                 shutil.rmtree(outcome.attempt, ignore_errors=True)
             # a network that was trained for one run would be free for the next
             shutil.rmtree(layout.scratch / "trained", ignore_errors=True)
             return outcome
 
-        if jobs:
-            wait = [job for _, job in jobs.values()]
-            runner.perform(wait, settle, layout=layout, scheduler="inline", slots=1)
-    return rows
+        wait = [job for _, job in jobs.values()]
+        ended = runner.perform(wait, settle, layout=layout, scheduler="inline", slots=1) if wait else {}
+    return rows, [f"{job}: {one.kind}, {one.message}" for job, one in ended.items() if one.kind != OK]
 
 
-def _row(job: Job, share: float, own: Mapping[str, Any]) -> dict[str, str]:
+def _row(job: Job, share: float, own: Mapping[str, Any], attempt: Path) -> dict[str, str]:
     return {
         "experiment": job.experiment,
         "share": f"{share:g}",
         "cpu_seconds": f"{own['cpu_seconds']:.2f}",
         "peak_memory_mb": f"{own['peak_memory_mb']:.0f}",
         "parameters": json.dumps(job.context["parameters"], sort_keys=True),
+        "code": code(Path(job.notebook)),
+        "cells": json.dumps(cells_of(attempt / "executed.ipynb", own["cpu_seconds"])),
     }
+
+
+def current(root: Path) -> tuple[list[dict[str, str]], list[str]]:
+    """The rows of the table that belong to the code of today, and the names of those that do not.
+
+    Raises
+    ------
+    DeclarationError
+        For a list of cells that does not fit its notebook or its run.
+    """
+    declared, rows, others = experiments.load(root), list[dict[str, str]](), list[str]()
+    today = cache(lambda name: code(declared[name].notebook))
+    for row in read(root):
+        name = row["experiment"]
+        if name not in declared or row.get("code") != today(name):
+            others.append(f"{name} {row['share']}")
+            continue
+        cells, seconds = json.loads(row["cells"]), float(row["cpu_seconds"])
+        wanted = len(keys.code_cells(declared[name].notebook))
+        if len(cells) != wanted or min(cells) < 0 or abs(sum(cells) - seconds) > ROUNDING * max(seconds, 1.0):
+            raise DeclarationError(
+                f"{TABLE}: cells of {name} {row['share']} must be {wanted} CPU seconds of 0 or more that sum to "
+                f"{seconds:g}, got {len(cells)} that sum to {sum(cells):g}; remove the row and measure it again"
+            )
+        rows.append(row)
+    return rows, others
 
 
 def read(root: Path) -> list[dict[str, str]]:
@@ -147,12 +218,12 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--shares", type=float, nargs="+", default=list(SHARES), help="0 is smoke, 1 is cpu")
     asked = parser.parse_args(words)
     try:
-        rows = measure(experiments.root(), asked.only, asked.shares)
+        rows, failed = measure(experiments.root(), asked.only, asked.shares)
     except DeclarationError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(f"{len(rows)} rows in {TABLE}")
-    return 0
+    print(f"{len(rows)} rows in {TABLE}", *(f"not measured: {line}" for line in failed), sep="\n")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

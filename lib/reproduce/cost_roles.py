@@ -1,17 +1,19 @@
-"""What the parameters of a notebook multiply: the terms its work is made of.
+"""What the parameters of a notebook multiply: the terms that the work of a cell may follow.
 
 Names are shared by the families, so what a parameter counts is read from its name. One without a role (a rate, a ratio,
-a batch size, cheap resamples) is taken to leave the work as it is. The work of a notebook is a sum of four terms, each
-of them a product of counts and of the operations for one sample:
+a batch size, cheap resamples) is taken to leave the work as it is. A term is a product of roles, one of each column or
+none, and nothing at all is a constant:
 
-====== ===================================== ==========================================
-term   product                               stands for
-====== ===================================== ==========================================
-train  repeats x passes x rows x operations  training by gradient steps
-fit    repeats x rows x operations           making data, fits in closed form, trees
-ask    repeats x asked x draws x operations  evaluation, attributions, perturbations
-draw   repeats x draws x operations          what is drawn whatever the number of rows
-====== ===================================== ==========================================
+======= ============= ========== ======================================================
+once or for           by         stands for
+======= ============= ========== ======================================================
+repeats rows          draws      making data, fits in closed form, trees
+..      passes x rows every draw training by gradient steps
+..      asked         ..         evaluation, attributions, perturbations
+======= ============= ========== ======================================================
+
+Draws have no common unit. *draws* grow by the mean of the logarithms of their ratios, as one of them would; *every
+draw* by the product of all, as loops in loops do.
 """
 
 from __future__ import annotations
@@ -34,7 +36,12 @@ ROLES = {
     r"background|reference|angles|steps|patch_steps|tables|designs|formulas|targets|retrain|clusterings|cubes|"
     r"halvings|twins|checked|first)|largest|rounds|imputations|draws|effort",
 }
-TERMS = ("train", "fit", "ask", "draw")
+TERMS = tuple(
+    (*once, *rows, *draws)
+    for once in ((), ("repeats",))
+    for rows in ((), ("rows",), ("passes", "rows"), ("asked",))
+    for draws in ((), ("draws",), ("every draw",))
+)
 _PATTERNS = {role: re.compile(pattern) for role, pattern in ROLES.items()}
 POWERS = {"width": 2, "hidden": 2, "units": 2, "side": 2, "size": 2, "depth": 1, "components": 1, "levels": 1}
 POWERS |= {"max_columns": 1, "n_noise": 1, "views": 1, "n_patterns": 1, "n_sizes": 1}
@@ -88,12 +95,11 @@ def operations(parameters: Mapping[str, Any]) -> float:
 def change(small: Mapping[str, Any], large: Mapping[str, Any]) -> tuple[np.ndarray, float]:
     """How the terms grow from one set of parameters to another.
 
-    Within a role the sums of the counts are compared, so that the largest decides; draws, whose units differ, by the
-    mean of the logarithms of their ratios.
+    Within a role the sums of the counts are compared, so that the largest decides, except for draws.
 
     Returns
     -------
-    ndarray, (4,)
+    ndarray, (terms,)
         Logarithm of the ratio of each of :data:`TERMS`, without the operations.
     float
         Logarithm of the ratio of the operations for one sample.
@@ -101,24 +107,18 @@ def change(small: Mapping[str, Any], large: Mapping[str, Any]) -> tuple[np.ndarr
     Examples
     --------
     >>> terms, sized = change({"n_seeds": 2, "n_train": 10, "n_test": 5}, {"n_seeds": 4, "n_train": 20, "n_test": 5})
-    >>> np.exp(terms).round(3).tolist(), sized
-    ([4.0, 4.0, 2.0, 2.0], 0.0)
+    >>> [round(float(np.exp(terms[TERMS.index(of)])), 3) for of in ((), ("repeats", "rows"), ("repeats", "asked"))]
+    [1.0, 4.0, 2.0]
     """
     both = [name for name in large if name in small and role(name)]
     low, high = ({name: side[name] for name in both} for side in (small, large))
-    grown = dict.fromkeys(ROLES, 0.0)
+    grown = dict.fromkeys((*ROLES, "every draw"), 0.0)
     for name in ROLES:
         before, after = counted(low, name), counted(high, name)
         if len(before) == len(after) and before:
-            sums = math.log(sum(after) / sum(before))
-            means = float(np.mean(np.log(after)) - np.mean(np.log(before)))
-            grown[name] = means if name == "draws" else sums
-    terms = np.array(
-        [
-            grown["passes"] + grown["rows"],
-            grown["rows"],
-            grown["asked"] + grown["draws"],
-            grown["draws"],
-        ]
-    )
-    return terms + grown["repeats"], operations(large) - operations(small)
+            grown[name] = math.log(sum(after) / sum(before))
+            if name == "draws":
+                grown["every draw"] = float(np.sum(np.log(after)) - np.sum(np.log(before)))
+                grown[name] = grown["every draw"] / len(before)
+    terms = np.array([math.fsum(grown[name] for name in term) for term in TERMS])
+    return terms, operations(large) - operations(small)

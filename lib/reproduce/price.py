@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from lib.reproduce import cost
+from lib.reproduce import cost, cost_receipts
 from lib.reproduce.cost import Estimate, Model, Run
 from lib.reproduce.cost_roles import SIDES, counted, tokens
 from lib.reproduce.plan import Item
@@ -38,6 +38,8 @@ KEPT = 34  # activations of a transformer's layer in units of tokens x width: Ko
 CONVOLUTIONS = 12  # maps of full size, or hidden layers, that a small network keeps; half of the maps are pooled
 SMALLEST_SIDE = 16  # pixels; a smaller `size` counts something else
 WIDEST_MAPS = 64  # a wider network without patches is a dense one
+MEASURE = "python -m lib.reproduce.cost_receipts"
+LISTED = 5
 WEIGHT_BYTES, CHECKPOINT_BYTES, FLOAT = 16, 4, 4
 
 
@@ -161,7 +163,7 @@ def price(item: Item, model: Model, taken: Mapping[float, Run], root: Path) -> P
         gpu_hours=_scaled(hours, CORE_FLOPS / DEVICE_FLOPS, EQUALLY) if on_device else None,
         memory_gb=memory_gb(item.parameters, data, start),
         disk_gb=disk_gb(item.parameters, data, Layout(root).report(item.experiment.id, "cpu")),
-        source="cpu receipt" if anchor.share == 1 else f"run at share {anchor.share:g}",
+        source=f"run at share {anchor.share:g}" if anchor.cells else "cpu receipt",
     )
 
 
@@ -211,16 +213,7 @@ def lines(root: Path, items: Sequence[Item], prices: Mapping[str, Price]) -> lis
         f"no GPU receipt exists: GPU hours are CPU hours x {CORE_FLOPS / 1e9:.0f} GFLOP/s (a core, measured) / "
         f"{DEVICE_FLOPS / 1e12:g} TFLOP/s ({DEVICE}, float32, data sheet), within a factor of 3",
     ]
-    held = cost.check(measured)
-    if held:
-        median, within = cost.skill([one.error for one in held])
-        covered = np.mean([one.estimate.low <= one.measured <= one.estimate.high for one in held])
-        plain = cost.skill(cost.baseline(held))
-        said.append(
-            f"check on {len(held)} held-out cpu receipts: median error x{math.exp(median):.2f}, {100 * within:.0f} % "
-            f"within ±30 % (the median of the others: x{math.exp(plain[0]):.2f}, {100 * plain[1]:.0f} %), "
-            f"{100 * covered:.0f} % in their interval"
-        )
+    said += check_lines(cost.check(measured)) + other_code(root)
     errors = memory_errors(measured, items)
     if errors:
         median, within = cost.skill(errors)
@@ -231,10 +224,39 @@ def lines(root: Path, items: Sequence[Item], prices: Mapping[str, Price]) -> lis
     return said
 
 
+def check_lines(held: Sequence[cost.Held]) -> list[str]:
+    """How well cpu runs that the model has not seen are predicted, a line for each share of the last small run."""
+    if not held:
+        return [f"check on 0 held-out cpu receipts: no small run was measured, {MEASURE} does"]
+    said = []
+    for share in sorted({one.share for one in held}, reverse=True):
+        own = [one for one in held if one.share == share]
+        median, within = cost.skill([one.error for one in own])
+        covered = np.mean([one.estimate.low <= one.measured <= one.estimate.high for one in own])
+        guess = cost.skill(cost.baseline(own) or [math.nan])
+        alone = sum(not one.receipt for one in own)
+        said.append(
+            f"check on {len(own) - alone} held-out cpu receipts and {alone} cpu runs measured alone, from runs up to "
+            f"share {share:g}: median error x{math.exp(median):.2f}, {100 * within:.0f} % within ±30 % (the median of "
+            f"the others: x{math.exp(guess[0]):.2f}, {100 * guess[1]:.0f} %), {100 * covered:.0f} % in their interval, "
+            f"factor of receipts x{np.median([one.factor for one in own]):.2f}"
+        )
+    return said
+
+
+def other_code(root: Path) -> list[str]:
+    """The rows of the table that count for nothing, on one line; none where all count."""
+    rows = cost_receipts.current(root)[1]
+    names = sorted({row.split()[0] for row in rows})
+    listed = ", ".join(names[:LISTED]) + (f" and {len(names) - LISTED} more" if len(names) > LISTED else "")
+    told = f"{len(rows)} rows of {cost_receipts.TABLE} are of other code and count for nothing"
+    return [f"{told}: {listed}; {MEASURE} measures them again"] if rows else []
+
+
 def all_of(root: Path, items: Sequence[Item]) -> dict[str, Price]:
     """The prices of some items by experiment, where any run of the notebook was measured."""
     measured = cost.runs(root)
-    model = cost.fit([cost.chain(taken) for taken in measured.values() if len(taken) > 1])
+    model = cost.fit(measured)
     found = {item.experiment.id: price(item, model, measured.get(item.experiment.id, {}), root) for item in items}
     return {name: one for name, one in found.items() if one is not None}
 
