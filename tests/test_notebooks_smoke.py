@@ -35,7 +35,7 @@ def smoked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     shutil.copytree(ROOT / "notebooks", root / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
     kept = {name: value for name, value in os.environ.items() if name not in OWN}
     own = {"BLINDSPOT_OFFLINE": "1", "DATA_DIR": str(root / "data"), "BLINDSPOT_ROOT": str(root)}
-    words = ["run", "--profile", "smoke", "--scheduler", "inline", "--no-pages", "--only", wanted]
+    words = ["run", "--profile", "smoke", "--no-pages", "--only", wanted]
     command = [sys.executable, "-m", "lib.reproduce", *words]
     done = subprocess.run(command, cwd=ROOT, env={**kept, **own}, capture_output=True, text=True, check=False)
     return Layout(root), done.stdout + done.stderr
