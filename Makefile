@@ -35,8 +35,8 @@ explore: $(READY) ## one notebook at several settings, compared on a page: ONLY=
 	$(PY) -m lib.reproduce explore --set '$(SET)' $(WHICH) $(if $(JOBS),--jobs $(JOBS)) $(if $(SCHEDULER),--scheduler $(SCHEDULER))
 simulate: $(READY) ## plan and schedule N made-up tasks on a simulated cluster, without kernels: N=10000
 	$(PY) -m lib.reproduce simulate $(or $(N),10000)
-train: $(READY)  ## train a notebook's models on many devices before it runs: ONLY= PROFILE= DEVICES=
-	$(PY) -m lib.reproduce.many $(ONLY) --profile $(or $(PROFILE),paper) $(if $(DEVICES),--devices $(DEVICES))
+train: $(READY)  ## train a notebook's models on many devices before it runs: ONLY= PROFILE= DEVICES= SHARD=1 (in shards)
+	$(PY) -m lib.reproduce.many $(ONLY) --profile $(or $(PROFILE),paper) $(if $(DEVICES),--devices $(DEVICES)) $(if $(SHARD),--shard)
 site: $(PEERS)   ## write reports/site, reports/README.md and the API reference again
 	$(PY) -m lib.reproduce site
 new: $(READY)    ## a notebook skeleton and its block: FAMILY= TITLE= PAPER=

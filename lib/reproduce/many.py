@@ -6,12 +6,16 @@ trains. Every ``run.trained`` is one training by all of them: `lib.train.fit` gi
 batch. The first process keeps the tensors where ``run.trained`` finds them, so that ``make reproduce`` trains nothing
 anew; what the cells draw is thrown away. Over several machines start this module on each of them by ``torchrun``.
 
+``--shard`` is for models too large for one device: each process then holds a part of the weights, gradients and moments
+(`lib.reproduce.shards`, which says what it costs); without it each holds all of them.
+
 When a process dies the launcher stops the others and starts all again: what is kept stays, and a training whose
 function takes a ``checkpoint`` goes on from the last one, which needs a file system that all processes share.
 
 Differences from one device: masks, noise and dropout are other draws, since each process draws for its own rows; batch
 statistics are those of a share; a batch that does not divide by the number of processes gives the rows of a smaller
-share a little more weight. Beside the tensors a ``.json`` says how many processes made them.
+share a little more weight. Beside the tensors a ``.json`` says how many processes made them,
+and whether in shards.
 """
 
 from __future__ import annotations
@@ -51,6 +55,9 @@ def main(
         int | None, typer.Option("--devices", min=1, help="processes: one for each GPU, or for each core without GPUs")
     ] = None,
     restarts: Annotated[int, typer.Option(min=0, help="times to start again when a process dies")] = 3,
+    shard: Annotated[
+        bool, typer.Option("--shard", help="cut weights, gradients and moments into a part for each process")
+    ] = False,
     sets: Annotated[list[str] | None, typer.Option("--set", help="name=value, as for `run`")] = None,
 ) -> None:
     """Train what a notebook asks for on many devices; the notebook then finds it."""
@@ -61,7 +68,7 @@ def main(
         typer.secho(f"error: {error}", fg="red", err=True)
         raise typer.Exit(WRONG) from None
     if "RANK" in os.environ:
-        take_part(item, root)
+        take_part(item, root, shard=shard)
         return
     start(processes or len(devices.gpus()) or devices.cores(), restarts, sys.argv[1:])
 
@@ -96,13 +103,17 @@ def start(processes: int, restarts: int, words: list[str]) -> NoReturn:
     os.execve(sys.executable, command, {**os.environ, **own})
 
 
-def take_part(item: plan.Item, root: Path) -> None:
-    """What one process of a launcher does: the notebook's cells, with every training shared."""
+def take_part(item: plan.Item, root: Path, *, shard: bool = False) -> None:
+    """What one process of a launcher does: the notebook's cells, with every training shared, or its model in shards."""
     from lib import trained
 
     guard.die_with_parent()
     with ExitStack() as stack:
-        team = stack.enter_context(joined(cuda=item.profile in CUDA and bool(devices.gpus())))
+        team = stack.enter_context(joined(cuda=item.profile in CUDA and bool(devices.gpus()), shard=shard))
+        if shard:
+            from lib.reproduce import shards
+
+            stack.enter_context(shards.sharding())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         write_json(folder / CONTEXT, plan.job(item, root, run="many").context)
         os.environ |= {"BLINDSPOT_ATTEMPT": str(folder), "BLINDSPOT_ROOT": str(root)}
@@ -155,7 +166,7 @@ def _trains(tree: ast.AST, makers: set[str]) -> bool:
 
 
 @contextmanager
-def joined(*, cuda: bool) -> Iterator[Team]:
+def joined(*, cuda: bool, shard: bool = False) -> Iterator[Team]:
     """The processes of a launcher, joined; with ``cuda`` each holds the GPU of its local rank for itself."""
     import torch
     from torch import distributed
@@ -166,7 +177,7 @@ def joined(*, cuda: bool) -> Iterator[Team]:
             stack.enter_context(locks.one_of([devices.gpus()[local]]))
             torch.cuda.set_device(local)
         distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
-        yield Team(distributed.new_group(backend="gloo", timeout=WAIT))
+        yield Team(distributed.new_group(backend="gloo", timeout=WAIT), shards=shard)
         distributed.destroy_process_group()  # not after an error: the others may wait in another call
 
 
@@ -179,10 +190,12 @@ class Team:
         This process among all, from 0, and how many there are.
     made, found : int
         Trainings done by all, and those that the store had.
+    shards : bool
+        Whether each holds a part of the model alone.
     """
 
-    def __init__(self, group: Any) -> None:
-        self.group, self.rank, self.size = group, group.rank(), group.size()
+    def __init__(self, group: Any, *, shards: bool = False) -> None:
+        self.group, self.rank, self.size, self.shards = group, group.rank(), group.size(), shards
         self.made = self.found = 0
 
     def once(
@@ -218,7 +231,7 @@ class Team:
         tensors = alone(together, arguments, store=store)
         if self.made > made:
             seconds = round(time.monotonic() - started, 1)
-            write_json(Path(f"{stem}.json"), {"processes": self.size, "seconds": seconds})
+            write_json(Path(f"{stem}.json"), {"processes": self.size, "shards": self.shards, "seconds": seconds})
         else:
             self.found += 1
         checkpoint.unlink(missing_ok=True)

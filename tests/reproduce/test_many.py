@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -38,7 +39,7 @@ def last_save(*args, **options):
 def told(*args, **options):
     history = fit(*args, **options)
     if os.environ["RANK"] == "0":
-        print(f"fitted {len(history.loss)} epochs from {history.resumed_at}")
+        print(f"fitted {len(history.loss)} epochs from {history.resumed_at} by {train._State.__module__}")
     return history
 train._State.save, train.fit = last_save, told"""
 SHARED = f"def network(seed):\n    return run.trained(table_networks.train_on_waves, **{WAVES!r} | dict(seed=seed))"
@@ -48,15 +49,15 @@ print(f"rank {{os.environ['RANK']}} holds {{sum(float(v.sum()) for v in restorer
 MEASURE = "raise RuntimeError('the cells after the last training are not for this')"
 
 
-@pytest.fixture(scope="module")
-def done(tmp_path_factory) -> tuple[Mini, subprocess.CompletedProcess[str]]:
+@pytest.fixture(scope="module", params=[[], ["--shard"]], ids=["whole", "shards"])
+def done(request, tmp_path_factory) -> tuple[Mini, subprocess.CompletedProcess[str]]:
     """Two processes, the first of which dies once in the second training, after its first checkpoint."""
     mini = Mini(tmp_path_factory.mktemp("many") / "project")
     mini.add("01", OPEN, WATCH, SHARED, ASK, MEASURE, more='["01".profiles.cpu]\nn_seeds = 3')
     command = [sys.executable, "-m", "lib.reproduce.many", "demo/01", "--profile", "cpu", "--devices", "2"]
     environment = {**os.environ, "BLINDSPOT_ROOT": str(mini.root), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    ended = subprocess.run([*command, "--restarts", "1"], env=environment, capture_output=True, text=True, timeout=240)
-    return mini, ended
+    command += ["--restarts", "1", *request.param]
+    return mini, subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
 
 
 def kept(mini: Mini, function, arguments) -> dict[str, torch.Tensor]:
@@ -81,19 +82,22 @@ def test_the_notebook_finds_what_was_trained(done):
 
 def test_a_dead_process_costs_no_finished_epoch(done):
     mini, ended = done
-    assert "fitted 3 epochs from 1" in ended.stdout, "it goes on from its first checkpoint"
+    how = "lib.reproduce.shards" if "--shard" in ended.args else "lib.train"
+    assert f"fitted 3 epochs from 1 by {how}" in ended.stdout, "it goes on from its first checkpoint"
     assert ended.stdout.count("fitted") == 1
     assert len(kept(mini, inpainting.train_inpainting, PATCHES)["loss"]) == 3
 
 
-def test_processes_hold_the_same_and_leave_no_scraps(done):
+def test_processes_hold_the_same_and_leave_no_scraps(done, request):
     mini, ended = done
-    held = [line.split("holds ")[1] for line in ended.stdout.splitlines() if "holds" in line]
+    held = re.findall(r"holds (-?\d+\.\d{9})", ended.stdout)  # two processes write one line between them at times
     assert len(held) == 2 and len(set(held)) == 1, ended.stdout
     store = mini.root / ".blindspot" / "trained"
     endings = sorted(path.suffix for path in store.iterdir() if path.suffix != ".lock")
     assert endings == [".json", ".json", ".pt", ".pt"]
-    assert all(json.loads(path.read_text())["processes"] == 2 for path in store.glob("*.json"))
+    made = [json.loads(path.read_text()) for path in store.glob("*.json")]
+    assert [one["processes"] for one in made] == [2, 2]
+    assert [one["shards"] for one in made] == ["shards" in request.node.name] * 2
     assert [path.name for path in (mini.root / ".blindspot").iterdir()] == ["trained"], "no draft, no report"
     assert not (mini.root / "reports").exists()
 
