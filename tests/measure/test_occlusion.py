@@ -51,12 +51,21 @@ def test_the_loss_is_cross_entropy_and_the_weighted_distance_of_features(name, c
     torch.testing.assert_close(alone, functional.cross_entropy(logits, y))
 
 
+def felt(state):
+    """All but biases of keys: they shift a query's scores alike, so their gradient is rounding, blown up by Adam."""
+    width = SIZES["width"]
+    return {
+        name: torch.cat([value[:width], value[2 * width :]]) if name.endswith("attn.qkv.bias") else value
+        for name, value in state.items()
+    }
+
+
 def test_arms_of_a_seed_share_all_but_the_mask():
     """With weight 0 the second look has no say, so every arm is the one without masks."""
-    none = trained("none")
+    none = felt(trained("none"))
     for hiding in ("uniform", "cox", "rim"):
-        same = trained(hiding, weight=0.0)
-        assert all(torch.allclose(none[key], same[key], atol=1e-4) for key in none)  # batches of two sizes round apart
+        same = felt(trained(hiding, weight=0.0))
+        assert all(torch.allclose(none[key], same[key], atol=1e-5) for key in none)  # batches of two sizes round apart
     assert not torch.allclose(none["head.weight"], trained("uniform")["head.weight"], atol=1e-4)
 
 
