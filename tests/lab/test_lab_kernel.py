@@ -42,6 +42,34 @@ _ = ax.plot(table["x"], table["y"])
 run.figure("a-line", fig, data=table, alt="A line that rises from one to two.", caption="A line.")
 """
 
+HOLD = """
+import threading
+
+def hold():
+    print("writing", flush=True)
+    while not any(thread.name == "interrupt-waits" for thread in threading.enumerate()):
+        time.sleep(0.01)  # until the interrupt has come
+"""
+HELD = """
+saved = fig.savefig
+def savefig(path, **more):
+    if path.suffix == ".{suffix}":
+        hold()
+    saved(path, **more)
+fig.savefig = savefig
+"""
+TRAIN_HELD = """
+class Held(torch.Tensor):
+    def __reduce_ex__(self, protocol):
+        hold()
+        return self.as_subclass(torch.Tensor).__reduce_ex__(protocol)
+
+def train_held(seed):
+    print("training", flush=True)
+    return {"first": torch.ones(3), "second": torch.full((3,), float(seed)).as_subclass(Held)}
+"""
+AFTERWARDS = "for _ in range(3000): time.sleep(0.01)"
+
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
@@ -172,6 +200,55 @@ def test_an_interrupt_waits_for_the_end_of_an_import(talk, root):
         talk.manager.interrupt_kernel()
         time.sleep(0.5)  # two signals at once are one
     assert talk.reply(message).status == "error", "asked for twice, it stops"
+
+
+def interrupted(talk, code: str):
+    """What is left of a cell that is interrupted while it holds in a writing, and has more to do after it."""
+    message = talk.send(f"{code}\n{AFTERWARDS}")
+    talk.reply(message, until=lambda part: "writing" in part["content"].get("text", ""))
+    talk.manager.interrupt_kernel()
+    stopped = talk.reply(message)
+    assert stopped.of("error") and stopped.of("error")[0]["content"]["ename"] == "KeyboardInterrupt", "it is heard later"
+    assert not re.search(r"lib/(run|trained)\.py", stopped.traceback), "not in the middle of the writing"
+
+
+@pytest.mark.parametrize("suffix", ["svg", "png"])
+def test_an_interrupt_waits_until_all_files_of_a_figure_are_written(talk, root, suffix):
+    assert talk.run(HOLD).status == "ok"
+    name = f"held-{suffix}"
+    drawn, kept = FIGURE.replace("a-line", name).split("run.figure")
+    interrupted(talk, f"{drawn}{HELD.format(suffix=suffix)}run.figure{kept}")
+    draft = root / ".blindspot" / "draft" / "demo" / "01"
+    found = {path.suffix: path.read_bytes() for path in draft.glob(f"{name}.*")}
+    assert set(found) == {".csv", ".json", ".svg", ".png"} and list(draft.glob("*part*")) == []
+    assert found[".svg"].endswith(b"</svg>\n") and found[".png"].endswith(b"IEND\xaeB`\x82")
+    assert json.loads(found[".json"])["id"] == name
+
+
+def test_an_interrupt_waits_until_a_trained_model_is_kept(talk, root):
+    assert talk.run(f"{HOLD}{TRAIN_HELD}").status == "ok"
+    code = "held = run.trained(train_held, seed=7)"
+    interrupted(talk, code)
+    store = root / ".blindspot" / "trained"
+    assert len(list(store.glob("train_held-*.pt"))) == 1 and list(store.glob("*.part*")) == []
+    reply = talk.run(f"{code}\nprint(held['second'].tolist())")
+    assert reply.text == "[7.0, 7.0, 7.0]\n", "read from the store, not trained again"
+
+
+def test_asked_twice_a_writing_stops_at_once(talk, root):
+    assert talk.run(HOLD).status == "ok"
+    drawn, kept = FIGURE.replace("a-line", "given-up").split("run.figure")
+    held = HELD.format(suffix="png").replace("hold()", "hold()\n        print('heard', flush=True)\n        time.sleep(20)")
+    message = talk.send(f"{drawn}{held}run.figure{kept}")
+    for word in ("writing", "heard"):
+        so_far = talk.reply(message, until=lambda part, word=word: word in part["content"].get("text", ""))
+        assert so_far.status == "running", "it waits for the end of the writing"
+        talk.manager.interrupt_kernel()
+    stopped = talk.reply(message)
+    assert stopped.of("error")[0]["content"]["ename"] == "KeyboardInterrupt"
+    draft = root / ".blindspot" / "draft" / "demo" / "01"
+    assert (draft / "given-up.svg").exists() and not (draft / "given-up.png").exists()
+    assert talk.run(FIGURE.replace("a-line", "given-up")).status == "ok" and (draft / "given-up.png").exists()
 
 
 def test_under_make_reproduce_the_extension_does_nothing(start, root):
