@@ -74,6 +74,7 @@ class Guard:
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """Interrupt where that is safe; elsewhere come again in a moment."""
+        __tracebackhide__ = True  # IPython's own sign: the traceback is the cell's, not ours
         twice, self.ours = self.waits and not self.ours, False
         in_cell, unsafe = _where(frame, self.namespace)
         if in_cell and (twice or not unsafe):
