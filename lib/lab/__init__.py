@@ -18,7 +18,7 @@ ATTEMPT = "BLINDSPOT_ATTEMPT"
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Register cards, bars, paragraphs and the guard of interrupts with a kernel's shell; IPython calls this.
+    """Register what a person sees, and the guard of interrupts, with a kernel's shell; IPython calls this.
 
     Parameters
     ----------
@@ -27,12 +27,10 @@ def load_ipython_extension(shell: Any) -> None:
     """
     if os.environ.get(ATTEMPT) or not hasattr(shell, "kernel"):
         return
-    from lib.lab import cards, errors, interrupt, progress
+    from lib.lab import cards, errors, interrupt, ledger, pictures, progress
 
-    cards.register(shell)
-    errors.register(shell)
-    progress.register(shell)
-    interrupt.register(shell)
+    for part in (cards, ledger, pictures, errors, progress, interrupt):
+        part.register(shell)
 
 
 def watched(shell: Any) -> bool:

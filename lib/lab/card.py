@@ -7,6 +7,7 @@ JupyterLab's theme where there is one and from the text around the card elsewher
 from __future__ import annotations
 
 import hashlib
+import math
 from html import escape
 from typing import Any
 
@@ -30,6 +31,7 @@ OUTER = (
     "overflow-wrap:anywhere"
 )
 SMALL = "margin:.5em 0 0;font-size:.9em"
+CODE = "font-family:var(--jp-code-font-family,monospace);color:inherit;background:none;padding:0"
 
 
 def html(card: Any, *, family: int = 1, command: str = "") -> str:
@@ -52,16 +54,16 @@ def html(card: Any, *, family: int = 1, command: str = "") -> str:
     claim, estimate, verdict = card.claim, card.estimate, card.verdict
     name = f"claim-{hashlib.sha256(repr((claim, estimate)).encode()).hexdigest()[:10]}"
     edge = f"{EDGES[verdict.verdict]} {interval.COLOURS[verdict.verdict]}"
+    shown = value(float(estimate.estimate), float(estimate.low), float(estimate.high), claim.unit)
     parts = [
         f'<p style="margin:0 0 .3em"><strong>{verdict.verdict.capitalize()}</strong>{_stage(verdict, family)}</p>',
         f'<p style="margin:0;font-size:1.1em;font-weight:600" id="{name}">{escape(claim.says)}</p>',
-        f'<p style="{SMALL};margin-bottom:.7em">{escape(claim.quantity)}: <strong>{_value(estimate)}</strong> '
-        f"{escape(claim.unit)}, n&nbsp;=&nbsp;{estimate.n:,}&nbsp;{escape(estimate.unit)}</p>",
+        f'<p style="{SMALL};margin-bottom:.7em">{escape(claim.quantity)}: {shown}, '
+        f"n&nbsp;=&nbsp;{estimate.n:,}&nbsp;{escape(estimate.unit)}</p>",
         interval.svg(claim, estimate, verdict.verdict, name=name),
         f'<p style="{SMALL};opacity:.85">{_legend(claim, estimate)}</p>',
-        f'<p style="{SMALL}"><strong>Why.</strong> {escape(_sentence(verdict.reason))}</p>' if verdict.reason else "",
-        f'<p style="{SMALL}"><strong>What would change it.</strong> '
-        f"{escape(what_would(claim, estimate, verdict, family=family, command=command))}</p>",
+        f'<p style="{SMALL}"><strong>Why.</strong> {escape(sentence(verdict.reason))}</p>' if verdict.reason else "",
+        f'<p style="{SMALL}"><strong>What would change it.</strong> {_change(card, family, command)}</p>',
         f'<p style="{SMALL};opacity:.85">Declared beforehand: {escape(_rule(claim))}</p>',
     ]
     style = OUTER.format(edge=edge)
@@ -76,9 +78,18 @@ def _stage(verdict: Any, family: int) -> str:
     return f", before Holm's correction{claims} (run.finish)"
 
 
-def _value(estimate: Any) -> str:
-    span = f" [{number(estimate.low)}, {number(estimate.high)}]" if interval.known(estimate) else ", no interval"
-    return f"{number(float(estimate.estimate))}{span}"
+def value(estimate: float, low: float, high: float, unit: str) -> str:
+    """An estimate with its interval and unit as HTML; ends that are NaN are no interval."""
+    known = not (math.isnan(low) or math.isnan(high))
+    span = f" [{number(low)}, {number(high)}]" if known else ""
+    return f"<strong>{number(estimate)}{span}</strong> {escape(unit)}" + ("" if known else ", no interval")
+
+
+def _change(card: Any, family: int, command: str) -> str:
+    """What would change the verdict, with the command as code."""
+    text = escape(what_would(card.claim, card.estimate, card.verdict, family=family, command=command))
+    code = f'<code style="{CODE}">{escape(command)}</code>'
+    return text.replace(escape(command), code) if command else text
 
 
 def _legend(claim: Any, estimate: Any) -> str:
@@ -91,7 +102,8 @@ def _legend(claim: Any, estimate: Any) -> str:
     return escape(" ".join(signs))
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
+    """A reason as a sentence of its own."""
     return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 

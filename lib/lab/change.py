@@ -212,7 +212,9 @@ class View:
             p = max(self.estimate.p_greater(-self.d), self.estimate.p_less(self.d))
         strictest = ALPHA / claims
         safe = "passes" if p < strictest else "would not pass, so the other claims decide"
-        return f"Holm's correction over {claims} claims asks at most for p < {number(strictest)}; {number(p)} {safe}."
+        return (
+            f"Holm's correction over {claims} claims asks at most for p < {number(strictest)}; p = {number(p)} {safe}."
+        )
 
 
 def _reach(p: Any, widest: float) -> float:

@@ -1,8 +1,9 @@
 """Ctrl-C leaves a usable state: it waits where stopping at once would break the process, and mends what it broke.
 
-It waits for the end of an import (half an import of torch or NumPy cannot be made whole in the same process) and while
-the kernel itself works on the cell (the front end would never hear that the cell has ended). Everything else stops at
-once, as it did; asked for twice, an import stops at once too. What ``accelerate`` keeps for the whole process is taken
+It waits for the end of an import (half an import of torch or NumPy cannot be made whole in the same process), of the
+short stretches in which ``lib`` writes files that belong together (:data:`WRITING`), and while the kernel itself works
+on the cell (the front end would never hear that the cell has ended). Everything else stops at once, a training too;
+asked for twice, an import and a writing stop at once as well. What ``accelerate`` keeps for the whole process is taken
 down when it was interrupted while it was put up, so that the next ``lib.train.fit`` puts it up anew.
 """
 
@@ -19,6 +20,18 @@ AGAIN_S = 0.05
 PATIENCE = 6
 """How often an interrupt comes again between two cells before it is forgotten: Run All has the next at once."""
 IMPORTING = "<frozen importlib."
+WRITING = {
+    "lib.run:Run.figure": None,  # csv, json, svg and png of one figure: about a second
+    "lib.run:Run._keep": None,  # csv and json of one table
+    "lib.run:Run.finish": None,  # claims.json and finished.json
+    "lib.run:_write_json": None,  # one file, written beside and renamed
+    "lib.train:_State.save": None,  # a checkpoint, written beside and renamed
+    "lib.trained:once": "torch.serialization:save",  # not what it trains, nor its wait while another kernel trains
+}
+"""Functions during which an interrupt waits: from beginning to end (None), or in their own lines and the named callee.
+
+By module and qualified name; those of a module that has not been imported cost nothing.
+"""
 
 
 def register(shell: Any) -> None:
@@ -61,9 +74,10 @@ class Guard:
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """Interrupt where that is safe; elsewhere come again in a moment."""
+        __tracebackhide__ = True  # IPython's own sign: the traceback is the cell's, not ours
         twice, self.ours = self.waits and not self.ours, False
-        in_cell, importing = _where(frame, self.namespace)
-        if in_cell and (twice or not importing):
+        in_cell, unsafe = _where(frame, self.namespace)
+        if in_cell and (twice or not unsafe):
             self.waits = False
             signal.default_int_handler(number, frame)
         if not self.waits:
@@ -80,8 +94,8 @@ class Guard:
                 idle += 1
             elif not self.ours:  # the one before has been heard
                 idle = 0
-                in_cell, importing = _where(sys._current_frames().get(_main()), self.namespace)
-                if in_cell and not importing:  # never in vain: of two signals at once one is lost
+                in_cell, unsafe = _where(sys._current_frames().get(_main()), self.namespace)
+                if in_cell and not unsafe:  # never in vain: of two signals at once one is lost
                     self.ours = True
                     _interrupt_main()
         self.waits = False
@@ -112,10 +126,17 @@ def mend(trace: TracebackType | None) -> None:
 
 
 def _where(frame: FrameType | None, namespace: dict[str, Any]) -> tuple[bool, bool]:
-    """Whether the code of a cell runs, and whether it is importing."""
-    in_cell = importing = False
-    while frame is not None and not in_cell:
-        importing = importing or frame.f_code.co_filename.startswith(IMPORTING)
-        in_cell = frame.f_globals is namespace
-        frame = frame.f_back
-    return in_cell, importing
+    """Whether the code of a cell runs, and whether it is in the middle of what must not be left half done.
+
+    Imports count up to the innermost code of the notebook, which runs between them; writing counts beyond it, since a
+    figure may call back a function of the notebook while it is drawn.
+    """
+    in_cell = unsafe = False
+    callee = None
+    while frame is not None:
+        name = f"{frame.f_globals.get('__name__')}:{frame.f_code.co_qualname}"
+        unsafe = unsafe or (not in_cell and frame.f_code.co_filename.startswith(IMPORTING))
+        unsafe = unsafe or (name in WRITING and (callee is None or WRITING[name] in (None, callee)))
+        in_cell = in_cell or frame.f_globals is namespace
+        callee, frame = name, frame.f_back
+    return in_cell, unsafe

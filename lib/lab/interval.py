@@ -15,6 +15,7 @@ from lib.lab.change import number
 
 COLOURS = {"supported": "#3A8DC9", "contradicted": "#D55E00", "inconclusive": "#808080", "untested": "#808080"}
 """Blue, vermilion and grey near those of `lib.plots.style`, each apart from a white and from a black page."""
+BAND = 0.08  # opacity: each colour keeps a contrast of 3 on it, on a white and on a black page
 HEIGHT, ROW, AXIS = 78, 34, 56
 MARGIN = 0.06  # of the width, on both sides, so that the outermost numbers fit
 
@@ -96,7 +97,7 @@ def _background(claim: Any, at: Any, low: float, high: float) -> Iterator[str]:
     if d > 0:
         left, right = at(-d), at(d)
         width = f"{float(right[:-1]) - float(left[:-1]):.2f}%"
-        yield f'<rect x="{left}" y="16" width="{width}" height="{AXIS - 16}" fill="currentColor" opacity="0.14"/>'
+        yield f'<rect x="{left}" y="16" width="{width}" height="{AXIS - 16}" fill="currentColor" opacity="{BAND}"/>'
         for edge in (left, right):
             yield f'<line x1="{edge}" x2="{edge}" y1="16" y2="{AXIS}" {line} stroke-dasharray="2 3" opacity="0.6"/>'
     yield f'<line x1="{at(low)}" x2="{at(high)}" y1="{AXIS}" y2="{AXIS}" {line} opacity="0.5"/>'

@@ -1,8 +1,10 @@
 """A bar under every cell that takes longer than three seconds: how long it has run, and how long it took last time.
 
-What tells its own progress (``run.progress``, ``lib.train.fit``) keeps its own bar; this one stays away as long as one
-of those is on the screen when its time has come. It is one display that is updated in place and emptied at the end of
-the cell, so that the cell's own outputs keep their order; it is made only where somebody watches (:mod:`lib.lab`).
+It also tells how far the loops have come that would write a bar of their own to the error stream and take it away
+again (``run.progress``, ``lib.train.fit``): JupyterLab shows that stream on red, and keeps the red when the bar is
+gone. Any other bar of tqdm stays as it is, and this one stays away while one is on the screen when its time has come.
+It is one display that is updated in place and emptied at the end of the cell, so that the cell's own outputs keep
+their order; it is made only where somebody watches (:mod:`lib.lab`).
 
 Conventions: durations are wall-clock seconds; those of cells that took longer than three seconds are kept in
 ``.blindspot/cells.json``, by the hash of the cell's text, the newest 500.
@@ -12,13 +14,17 @@ from __future__ import annotations
 
 import contextvars
 import hashlib
+import io
 import json
 import os
 import sys
 import threading
 import time
 import uuid
+import warnings
+from collections.abc import Sequence
 from contextlib import suppress
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +33,13 @@ from lib import lab
 AFTER_S = 3.0
 EVERY_S = 1.0
 KEPT = 500
+Step = tuple[str, float, float | None]
+"""Label of a loop, how far it has come, and how far it goes where that is known."""
 
 
 def register(shell: Any) -> None:
     """Watch the cells of a shell."""
+    warnings.filterwarnings("ignore", message="IProgress not found")  # tqdm on widgets, which nothing here needs
     bars = Bars(shell)
     shell.events.register("pre_run_cell", bars.start)
     shell.events.register("post_run_cell", bars.stop)
@@ -79,6 +88,7 @@ class Bar:
     def __init__(self, publisher: Any, durations: Durations, source: str) -> None:
         self.publisher, self.durations, self.source = publisher, durations, source
         self.started, self.over, self.name = time.monotonic(), threading.Event(), ""
+        self.since = time.time()  # as tqdm tells the time
         # outputs of a thread go to the cell named in its context, which a thread does not inherit by itself
         context = contextvars.copy_context()
         self.thread = threading.Thread(target=context.run, args=(self._watch,), daemon=True, name="cell-bar")
@@ -95,23 +105,20 @@ class Bar:
             self.durations.keep(self.source, seconds)
 
     def _watch(self) -> None:
-        if self.over.wait(AFTER_S):
-            return
-        last = self.durations.last(self.source)
-        while not self.over.is_set():
-            if self.name or not _tells_its_own():
-                data = look(time.monotonic() - self.started, last)
+        last = None
+        while not self.over.wait(EVERY_S):
+            steps, seconds = _steps(self.since), time.monotonic() - self.started
+            if seconds > AFTER_S and (self.name or not _tells_its_own(self.since)):
+                last = last if self.name else self.durations.last(self.source)
                 fresh, self.name = not self.name, self.name or uuid.uuid4().hex
-                self._publish(data, update=not fresh)
-            if self.over.wait(EVERY_S):
-                return
+                self._publish(look(seconds, last, steps), update=not fresh)
 
     def _publish(self, data: dict[str, str], *, update: bool) -> None:
         with suppress(Exception):  # a front end that is gone must not end the cell
             self.publisher.publish(data=data, metadata={}, transient={"display_id": self.name}, update=update)
 
 
-def look(seconds: float, last: float | None) -> dict[str, str]:
+def look(seconds: float, last: float | None, steps: Sequence[Step] = ()) -> dict[str, str]:
     """The bar as text and as HTML.
 
     Parameters
@@ -120,6 +127,8 @@ def look(seconds: float, last: float | None) -> dict[str, str]:
         How long the cell has run.
     last : float or None
         How long it took last time.
+    steps : sequence of Step
+        Its loops, the outermost first.
 
     Returns
     -------
@@ -128,13 +137,15 @@ def look(seconds: float, last: float | None) -> dict[str, str]:
 
     Examples
     --------
-    >>> look(12.4, 34.0)["text/plain"]
-    'running 12 s, last time 34 s'
+    >>> look(12.4, 34.0, [("networks", 2, 5)])["text/plain"]
+    'running 12 s, last time 34 s; networks: 2 of 5'
     """
-    text = f"running {_clock(seconds)}" + (f", last time {_clock(last)}" if last else "")
-    share = f'value="{min(seconds, last):.1f}" max="{last:.1f}" ' if last else ""
-    bar = f'<progress {share}aria-label="{text}" style="width:14em;vertical-align:middle"></progress>'
-    html = f'<div style="font-family:var(--jp-ui-font-family,sans-serif);font-size:.9em">{bar} {text}</div>'
+    told = [f"{name}: {done:,.0f}" + (f" of {total:,.0f}" if total else "") for name, done, total in steps]
+    text = "; ".join([f"running {_clock(seconds)}" + (f", last time {_clock(last)}" if last else ""), *told])
+    done, total = (min(seconds, last), last) if last else steps[0][1:] if steps else (0.0, None)
+    share = f'value="{done:.1f}" max="{total:.1f}" ' if total else ""
+    bar = f'<progress {share}aria-label="{escape(text)}" style="width:14em;vertical-align:middle"></progress>'
+    html = f'<div style="font-family:var(--jp-ui-font-family,sans-serif);font-size:.9em">{bar} {escape(text)}</div>'
     return {"text/plain": text, "text/html": html}
 
 
@@ -142,12 +153,41 @@ def _clock(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
 
 
-def _tells_its_own() -> bool:
-    """Whether a bar of tqdm is on the screen: it has printed since it was made."""
+class _Nowhere(io.TextIOBase):
+    """A stream for what is shown elsewhere."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+NOWHERE = _Nowhere()
+
+
+def _loops(since: float) -> list[Any]:
+    """The bars of tqdm made since a time; an interrupted one lives on in its traceback and is of an earlier cell."""
     tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)
     with suppress(Exception):
-        return any(bar.last_print_t > bar.start_t for bar in list(getattr(tqdm, "_instances", ())) if not bar.disable)
-    return False
+        found = [bar for bar in list(getattr(tqdm, "_instances", ())) if not bar.disable and bar.start_t >= since]
+        return sorted(found, key=lambda bar: abs(bar.pos))
+    return []
+
+
+def _steps(since: float) -> list[Step]:
+    """How far loops have come whose bars this one takes over: bars that wait, and leave nothing behind."""
+    found = []
+    for bar in _loops(since):
+        with suppress(Exception):
+            waits = bar.delay > 0 and bar.last_print_t == bar.start_t
+            if waits and bar.leave is False and bar.fp == sys.stderr:
+                bar.fp, bar.sp = NOWHERE, NOWHERE.write
+            if bar.fp is NOWHERE:
+                found.append(((bar.desc or "step").rstrip(": "), float(bar.n), bar.total))
+    return found
+
+
+def _tells_its_own(since: float) -> bool:
+    """Whether a bar of tqdm is on the screen: it has printed since it was made."""
+    return any(bar.last_print_t > bar.start_t and bar.fp is not NOWHERE for bar in _loops(since))
 
 
 class Durations:

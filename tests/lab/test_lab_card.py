@@ -6,10 +6,11 @@ import re
 from xml.etree import ElementTree
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from lib import claims, stats
-from lib.lab import card, change, interval
+from lib.lab import card, change, interval, ledger
 from lib.run import SMOKE_REASON, ClaimCard
 
 SHAPE = np.array([-1.4, -0.9, -0.3, 0.1, 0.2, 0.4, 0.8, 1.1])
@@ -108,9 +109,9 @@ def test_holm_is_told_with_the_strictest_p():
 )
 def test_untested_says_what_would_test_it(values, why, words):
     found = judged("> 0", values, why=why)
-    assert words in change.what_would(
-        found.claim, found.estimate, found.verdict, command="make reproduce PROFILE=cpu ONLY=demo/01"
-    )
+    command = "make reproduce PROFILE=cpu ONLY=demo/01"
+    assert words in change.what_would(found.claim, found.estimate, found.verdict, command=command)
+    assert (f">{command}</code>" in card.html(found, command=command)) is ("make" in words)
 
 
 def tree(found: ClaimCard) -> ElementTree.Element:
@@ -139,6 +140,21 @@ def test_the_styles_of_the_four_verdicts_differ_without_colour():
     assert set(card.RULES) == set(claims.RULES)
 
 
+@pytest.mark.parametrize("page", [0xFF, 0x11])
+def test_every_colour_stands_out_from_the_band_on_a_light_and_on_a_dark_page(page):
+    """WCAG 2.2 asks graphics for a contrast of 3; JupyterLab writes in black on white and in white on #111."""
+
+    def light(*channels: float) -> float:
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+
+    ink = 0xFF - page if page == 0xFF else 0xFF
+    band = light(*[(page + (ink - page) * interval.BAND) / 255] * 3)
+    for colour in interval.COLOURS.values():
+        one = light(*(int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)))
+        assert (max(one, band) + 0.05) / (min(one, band) + 0.05) >= 3, colour
+
+
 def test_the_picture_is_to_scale():
     found = judged("> 0", SHAPE * 2 + 3, paper_effect=-2.5, paper_effect_source="Table 2")
     places: dict[str, list[float]] = {}
@@ -164,9 +180,46 @@ def test_extreme_estimates_are_drawn(values):
     assert interval.ticks(-0.3, 0.9) == [0.0, 0.5]
 
 
+def finished(*cards: ClaimCard) -> pd.DataFrame:
+    """What `run.finish` returns."""
+    pairs = [(found.claim, found.estimate) for found in cards]
+    reason = SMOKE_REASON if cards[0].verdict.reason == SMOKE_REASON else ""
+    judged = claims.judge_all(pairs, untested_reason=reason)
+    records = [verdict.as_record(*pair, "a paper") for pair, verdict in zip(pairs, judged, strict=True)]
+    return pd.DataFrame(records, columns=ledger.COLUMNS)
+
+
+def test_the_verdicts_of_a_run_are_a_table_with_every_word():
+    frame = finished(*(judged(expected, SHAPE + mean) for expected, mean in VERDICTS.values()))
+    root = ElementTree.fromstring(ledger.html(frame).replace("<br>", " "))[0]
+    rows = [[" ".join("".join(cell.itertext()).split()) for cell in row] for row in root.iter("tr")]
+    assert rows[0] == ["verdict", "claim", "estimate and 95 % interval", "why"]
+    assert [row[0] for row in rows[1:]] == list(VERDICTS) and "over 3 claims" in root.find("caption").text
+    for row, record in zip(rows[1:], frame.to_dict("records"), strict=True):
+        span = f"{change.number(record['estimate'])} [{change.number(record['low'])}, {change.number(record['high'])}]"
+        assert row[1:3] == ["A < B & it rises.", f"{span} points n = 8 seeds"]
+        assert row[3] == card.sentence(record["reason"]) and record["reason"]
+
+
+def test_a_reason_that_all_verdicts_share_is_told_once():
+    cards = [judged("> 0", SHAPE[:2] + mean, why=SMOKE_REASON) for mean in (1, 2)]
+    text = ledger.html(finished(*cards))
+    assert text.count(card.sentence(SMOKE_REASON)) == 1 and ">why<" not in text and text.count("no interval") == 2
+    assert "Holm" not in text
+    one_sided = finished(*cards[:1]).assign(low=[0.5], high=[None])
+    assert "[0.5, ∞]</strong> points" in ledger.html(one_sided)
+
+
+def test_every_other_table_is_as_pandas_has_it():
+    frame = finished(judged("> 0", SHAPE))
+    for other in (frame.iloc[:0], frame.drop(columns="n"), pd.DataFrame({"x": [1]})):
+        assert ledger.html(other) == other._repr_html_()
+
+
 def test_a_card_fits_a_narrow_and_a_wide_cell(chromium):
     """No number on the axis over another, nothing beyond the card's edge."""
     texts = [card.html(judged(expected, SHAPE + mean), family=3) for expected, mean in VERDICTS.values()]
+    texts.append(ledger.html(finished(*(judged(expected, SHAPE + mean) for expected, mean in VERDICTS.values()))))
     texts += [card.html(judged("= 0", 1e-4 * SHAPE + 6e-4, d=5e-5)), card.html(judged("> 0", 1e4 * SHAPE + 2e4))]
     for width in (390, 900):
         page = chromium.new_page(viewport={"width": width, "height": 800})

@@ -48,8 +48,9 @@ def test_the_extension_is_light_and_in_no_key():
     from lib.closure import Library
 
     heavy = ("torch", "numpy", "pandas", "matplotlib", "IPython", "lib.run", "lib.experiments")
-    parts = "import lib.lab.progress, lib.lab.errors, lib.lab.cards, lib.lab.interrupt, sys"
-    code = f"{parts}; print([name for name in {heavy} if name in sys.modules])"
+    parts = ("cards", "errors", "interrupt", "ledger", "pictures", "progress")
+    imports = ", ".join(f"lib.lab.{part}" for part in parts)
+    code = f"import sys, {imports}; print([name for name in {heavy} if name in sys.modules])"
     kept = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, env=kept)
     assert done.stdout.strip() == "[]"
