@@ -26,6 +26,7 @@ LIMITS = "limits"  # no ratios: what the selectors need for a large table
 STARTUP = startup.NAME  # no ratios: seconds before a notebook's first act
 WIDE = 200  # columns of a table in a log
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
+FINE_TICKS = tuple(tenth / 10 for tenth in range(3, 20))  # where the wide ones would leave fewer than three
 SHOWN = harness.CLOCKS[0]  # the figure shows CPU time: wall time also counts what other processes did
 
 
@@ -193,9 +194,9 @@ def draw(table: pd.DataFrame) -> Any:
     ax.set_xscale("log")
     low, high = min(rows["low"].min(), rows["target"].min(), 1.0), max(rows["high"].max(), rows["target"].max())
     ax.set_xlim(low / 1.2, high * 1.2)
-    ax.set_xticks(
-        marks := [mark for mark in TICKS if low / 1.2 <= mark <= high * 1.2], [f"{mark:g}x" for mark in marks]
-    )
+    marks = [[mark for mark in every if low / 1.2 <= mark <= high * 1.2] for every in (TICKS, FINE_TICKS)]
+    chosen = marks[0] if len(marks[0]) >= 3 else marks[1]
+    ax.set_xticks(chosen, [f"{mark:g}x" for mark in chosen])
     ax.minorticks_off()
     ax.set_yticks(range(len(names)), [_label(rows[rows["name"] == name]) for name in names])
     ax.invert_yaxis()

@@ -49,8 +49,9 @@ def conditions(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def busy(table: pd.DataFrame, *, cores: int) -> pd.DataFrame:
-    """The rows taken while other work kept the machine's cores from ours."""
-    return table[table["load"] + table["threads"] > cores + 1]
+    """The rows taken while other work kept the machine's cores from ours: more load than ours can have left behind."""
+    others = table["load"] > table["threads"].max()
+    return table[others & (table["load"] + table["threads"] > cores + 1)]
 
 
 def page(folder: Path) -> str:

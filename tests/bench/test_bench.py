@@ -270,9 +270,10 @@ def test_the_page_holds_every_table_of_the_folder(table, tmp_path):
 
 
 def test_a_busy_machine_is_named(table):
-    loaded = table.assign(load=1.5)
-    assert len(readme.busy(loaded, cores=2)) == 4, "two threads beside 1.5 busy cores on two cores"
-    assert len(readme.busy(loaded, cores=4)) == 0
+    loaded = table.assign(load=2.2)
+    assert len(readme.busy(loaded, cores=2)) == 8, "more than two threads of ours have left behind"
+    assert len(readme.busy(loaded, cores=4)) == 0, "four cores have room for both"
+    assert len(readme.busy(table.assign(load=2.0), cores=2)) == 0, "what our own two threads leave behind"
 
 
 def test_a_missed_target_is_said_in_words(table, capsys):
