@@ -10,17 +10,20 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from lib import train
 from lib.models import mae
 
+ROOT = Path(__file__).resolve().parents[1]
+RANKS = 2
 BATCH, EPOCHS = 16, 5
 KILLED_AT = 11  # the third step of the third epoch
 COPIED_AT = 9  # the first step of the third epoch
@@ -95,6 +98,26 @@ def trained(
     return {"weights": model.state_dict(), "rows": watched.rows, "history": vars(history)}
 
 
+def launch(script: str, folder: Path) -> None:
+    """Run a script with a folder as its word in `RANKS` processes, which start again once when one of them dies."""
+    options = ["--standalone", "--nproc-per-node", str(RANKS), "--max-restarts", "1"]
+    own = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+    command = [sys.executable, "-m", "torch.distributed.run", *options, script, str(folder)]
+    done = subprocess.run(command, env=os.environ | own, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def left(folder: Path, name: str) -> list[dict[str, Any]]:
+    """The results of one training, by rank."""
+    return [torch.load(folder / f"{name}-{rank}", weights_only=True) for rank in range(RANKS)]
+
+
+def same(a: dict[str, Any], b: dict[str, Any]) -> bool:
+    """Whether two results have the same weights, losses and scores to the bit."""
+    weights = all(torch.equal(value, b["weights"][name]) for name, value in a["weights"].items())
+    return weights and all(a["history"][name] == b["history"][name] for name in ("loss", "score", "best_epoch"))
+
+
 def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -117,3 +140,4 @@ def main(folder: Path) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
+    distributed.destroy_process_group()  # threads of gloo that outlive the interpreter abort the process

@@ -16,7 +16,7 @@ from typing import Any
 
 import many_ranks
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.distributed.tensor import DTensor
 
 from lib import train
@@ -202,3 +202,4 @@ def main(folder: Path) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
+    distributed.destroy_process_group()  # threads of gloo that outlive the interpreter abort the process

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -14,15 +11,12 @@ import many_ranks
 import pytest
 import shard_ranks
 import torch
-from many_ranks import EPOCHS
+from many_ranks import EPOCHS, RANKS, left, same
 from torch import nn
 
 from lib import train
 from lib.models.timm_parts import vit_block
 from lib.reproduce import cut, shards
-
-ROOT = Path(__file__).resolve().parents[1]
-RANKS = 2
 
 
 def half(path: Path, copy: Path) -> dict[str, Any]:
@@ -39,23 +33,8 @@ def folder(tmp_path_factory) -> Path:
     """What two processes left, the second of which died once in the middle of ``broken``."""
     here = tmp_path_factory.mktemp("shards")
     half(here / "whole.pt", here / "alone.pt")
-    options = ["--standalone", "--nproc-per-node", str(RANKS), "--max-restarts", "1"]
-    own = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
-    command = [sys.executable, "-m", "torch.distributed.run", *options, shard_ranks.__file__, str(here)]
-    done = subprocess.run(command, env=os.environ | own, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr[-3000:]
+    many_ranks.launch(shard_ranks.__file__, here)
     return here
-
-
-def left(folder: Path, name: str) -> list[dict[str, Any]]:
-    """The results of one training, by rank."""
-    return [torch.load(folder / f"{name}-{rank}", weights_only=True) for rank in range(RANKS)]
-
-
-def same(a: dict[str, Any], b: dict[str, Any]) -> bool:
-    """Whether two results have the same weights, losses and scores to the bit."""
-    weights = all(torch.equal(value, b["weights"][name]) for name, value in a["weights"].items())
-    return weights and all(a["history"][name] == b["history"][name] for name in ("loss", "score", "best_epoch"))
 
 
 @pytest.mark.parametrize("name", ["mlp", "mae"])
