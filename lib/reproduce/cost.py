@@ -17,9 +17,9 @@ The quantile of that over the other notebooks, where as many runs were known, ti
 interval in logarithms (split conformal prediction). So it grows in proportion to the distance, also beyond what can be
 checked, as in the paper profile; that it goes on growing at this rate there is an assumption.
 
-CPU seconds, not wall. The cpu receipts were made two at a time beside other work, small runs alone: the median of
-measured over predicted of the other notebooks, the *factor*, corrects what all receipts have in common, and nothing of
-what each has for itself. A cpu run that was measured alone (share 1 of the table) takes the place of the receipt.
+CPU seconds, not wall. The cpu receipts were made two at a time beside other work, small runs one at a time: the median
+of measured over predicted of the other notebooks, the *factor*, corrects what all receipts have in common, and nothing
+of what each has for itself. A cpu run that was measured alone (share 1 of the table) takes the place of the receipt.
 
 :func:`check` leaves one notebook out: its small runs predict its cpu run, and terms, factor and quantile come from the
 others. A notebook without small runs, of which only the receipt is known, is taken for :data:`ALIKE` cells that took
