@@ -202,7 +202,7 @@ class _View:
         self.arm = arm
         self.mean, self.sd = films[~lacks].mean(0), films[~lacks].std(0).clamp_min(1e-6)
         design = torch.cat([torch.ones(len(known), 1), known], dim=1)
-        self.slopes = torch.linalg.lstsq(design[~lacks], (films[~lacks] - self.mean) / self.sd).solution
+        self.slopes = torch.linalg.lstsq(design[~lacks], (films[~lacks] - self.mean) / self.sd, driver="gelsd").solution
 
     def rows(self, known: Tensor, films: Tensor, lacks: Tensor) -> Tensor:
         """Attributes beside standardised films, (n, columns), so that an absent film's 0 is the mean of the others."""

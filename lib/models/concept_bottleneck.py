@@ -75,7 +75,7 @@ def concept_map(features: Tensor, concepts: Tensor, *, penalty: float) -> Linear
     if penalty > 0:
         weight = torch.linalg.solve(gram + penalty * torch.eye(len(gram)).to(gram), goal_sum)
     else:  # the features may be dependent
-        weight = torch.linalg.lstsq(gram, goal_sum).solution
+        weight = torch.linalg.lstsq(gram.cpu(), goal_sum.cpu(), driver="gelsd").solution.to(gram)
     weight = weight.contiguous()
     return Linear(weight, middle - centre @ weight)
 
