@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import ctypes.util
 import os
+import platform
+import subprocess
 import sys
 from functools import lru_cache
 from pathlib import Path
+
+VECTORS = ("avx512f", "avx2", "avx", "sse4_2")  # widest first
 
 
 @lru_cache(maxsize=1)
@@ -26,6 +30,34 @@ def gpus() -> list[str]:
     if not torch.cuda.is_available():
         return []
     return chosen.split(",") if chosen else [str(index) for index in range(torch.cuda.device_count())]
+
+
+@lru_cache(maxsize=1)
+def processor(information: Path = Path("/proc/cpuinfo")) -> str:
+    """What decides the last bits of a sum: the maker's number for the processor and its widest vectors.
+
+    Parameters
+    ----------
+    information : Path
+        What Linux says of its processors; elsewhere the system is asked by name.
+
+    Returns
+    -------
+    str
+        Such as "AuthenticAMD family 25 model 33, avx2"; empty where nothing is known.
+    """
+    if sys.platform == "darwin":
+        asked = ["sysctl", "-n", "machdep.cpu.brand_string"]
+        return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+    if not information.exists():
+        return platform.processor()
+    lines = information.read_text(encoding="utf-8").split("\n\n")[0].splitlines()
+    said = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    if "vendor_id" not in said:  # ARM
+        return " ".join(said[name] for name in ("CPU implementer", "CPU part") if name in said)
+    flags = said.get("flags", "").split()
+    widest = next((name for name in VECTORS if name in flags), "no vectors")
+    return f"{said['vendor_id']} family {said.get('cpu family', '?')} model {said.get('model', '?')}, {widest}"
 
 
 def default_profile() -> str:

@@ -138,7 +138,7 @@ def compare(a: Path, b: Path) -> Difference:
 
 def _versions(receipt: dict[str, Any]) -> dict[str, Any]:
     sha = receipt.get("git", {}).get("sha")
-    more = {"device": receipt.get("device"), "system": receipt.get("system"), "git": sha}
+    more = {name: receipt.get(name) for name in ("device", "system", "processor")} | {"git": sha}
     return {**receipt.get("versions", {}), **more, "datasets": receipt.get("datasets")}
 
 

@@ -102,6 +102,8 @@ class Outcome:
         Wall-clock seconds of the last attempt.
     tries : tuple of str
         The kinds of all attempts, in order.
+    processor : str
+        On which the last attempt ran, as :func:`devices.processor` names it.
     parcel : bytes
         The attempt's files, where they come from another machine; see :mod:`lib.reproduce.remote`.
     """
@@ -112,6 +114,7 @@ class Outcome:
     attempt: str = ""
     seconds: float = 0.0
     tries: tuple[str, ...] = ()
+    processor: str = ""
     parcel: bytes = field(default=b"", repr=False)
 
 
@@ -169,7 +172,8 @@ def _attempt(job: Job, wanted: Callable[[], bool]) -> Outcome:
     finally:
         guard.kill_marked(folder)
     seconds = round(time.monotonic() - started, 3)
-    return Outcome(result["kind"], result["message"], result["cell"], str(folder), seconds)
+    ended = Outcome(result["kind"], result["message"], result["cell"], str(folder), seconds)
+    return replace(ended, processor=devices.processor())
 
 
 def _gpus() -> list[str]:

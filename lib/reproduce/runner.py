@@ -244,6 +244,7 @@ def content(job: Job, outcome: Outcome, item: Item, revision: dict[str, Any]) ->
         "seeds": own.get("seeds", []),
         "versions": own.get("versions", {}),
         "system": f"{platform.system()} {platform.machine()}",
+        "processor": outcome.processor,
         "git": revision,
         "attempts": list(outcome.tries),
     }

@@ -373,6 +373,50 @@ def test_verify_fails_on_other_numbers_and_other_verdicts(tmp_path: Path) -> Non
     assert "only in the first run" in verify.check(one, other, rtol=0.01).problems[0]
 
 
+def test_on_another_processor_verify_asks_for_the_verdicts_and_tells_the_numbers(tmp_path: Path) -> None:
+    one, other = tables(tmp_path / "one", "y\n1.000\n"), tables(tmp_path / "other", "y\n1.004\n")
+    for folder in (one, other):
+        (folder / "claims.json").write_text(json.dumps([{"id": "c", "verdict": "supported"}]))
+    found = verify.check(one, other, rtol=0.001, other_processor=True)
+    assert found.problems == []
+    assert found.excused == verify.check(one, other, rtol=0.001).problems
+    assert "differs at column y, row 1" in found.excused[0]
+    (other / "claims.json").write_text(json.dumps([{"id": "c", "verdict": "inconclusive"}]))
+    assert verify.check(one, other, rtol=0.001, other_processor=True).problems == [
+        "claim c: supported became inconclusive"
+    ]
+    (other / "a.csv").write_text("y\n1.0\n2.0\n")
+    assert "1 rows became 2" in verify.check(one, other, rtol=0.001, other_processor=True).problems[0]
+
+
+def test_verify_says_where_a_report_was_made(mini: Mini, capsys: pytest.CaptureFixture[str]) -> None:
+    mini.add("01", FINISH)
+    assert mini.run("--set", "n_seeds=4") == 0
+    folder = mini.layout.report("demo/01", "smoke")
+    receipt = json.loads((folder / "receipt.json").read_text())
+    assert receipt["processor"] == devices.processor()
+    (folder / "a.csv").write_text("x,y\n1,5\n")
+    for there, code in (("another one, avx2", 0), ("", 1)):
+        (folder / "receipt.json").write_text(json.dumps(receipt | {"processor": there}))
+        capsys.readouterr()
+        assert mini.cli("verify", "--scheduler", "inline") == code
+        told = " ".join(capsys.readouterr().out.split())
+        assert f"made on {there or 'an unknown processor'}, again on {devices.processor()}" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("vendor_id: AuthenticAMD\ncpu family: 25\nmodel\t: 33\nflags\t: sse4_2 avx avx2\n\nmodel : 9", "33, avx2"),
+        ("vendor_id : GenuineIntel\ncpu family : 6\nmodel : 85\nflags : avx2 avx512f", "6 model 85, avx512f"),
+        ("CPU implementer : 0x41\nCPU part : 0xd0c", "0x41 0xd0c"),
+    ],
+)
+def test_a_processor_is_named_by_what_decides_its_sums(tmp_path: Path, text: str, name: str) -> None:
+    (tmp_path / "cpuinfo").write_text(text)
+    assert devices.processor(tmp_path / "cpuinfo").endswith(name)
+
+
 def test_verify_reruns_a_report_and_sees_a_doctored_one(mini: Mini, capsys: pytest.CaptureFixture[str]) -> None:
     mini.add("01", FINISH)
     assert mini.run("--set", "n_seeds=4") == 0
