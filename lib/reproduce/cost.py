@@ -17,9 +17,10 @@ The quantile of that over the other notebooks, where as many runs were known, ti
 interval in logarithms (split conformal prediction). So it grows in proportion to the distance, also beyond what can be
 checked, as in the paper profile; that it goes on growing at this rate there is an assumption.
 
-CPU seconds, not wall. The cpu receipts were made two at a time beside other work, small runs one at a time: the median
-of measured over predicted of the other notebooks, the *factor*, corrects what all receipts have in common, and nothing
-of what each has for itself. A cpu run that was measured alone (share 1 of the table) takes the place of the receipt.
+CPU seconds, not wall: two runs at once on one machine, as receipts are made, slow each other down, and not each time
+alike. The median of measured over predicted of the other notebooks, the *factor*, corrects what all receipts have in
+common, and nothing of what each has for itself; :func:`repeats` says how far apart two runs of one key are, which is
+the error that no model can be without. A cpu run of the table (share 1) takes the place of the receipt.
 
 :func:`check` leaves one notebook out: its small runs predict its cpu run, and terms, factor and quantile come from the
 others. A notebook without small runs, of which only the receipt is known, is taken for :data:`ALIKE` cells that took
@@ -164,6 +165,16 @@ def runs(root: Path) -> dict[str, dict[float, Run]]:
         seconds, memory = float(row["cpu_seconds"]), float(row["peak_memory_mb"])
         made = Run(row["experiment"], share, seconds, memory, parameters, cells)
         found.setdefault(made.experiment, {})[share] = made
+    return found
+
+
+def repeats(root: Path) -> list[float]:
+    """``log(table / receipt)`` of the CPU seconds of every cpu run that the table holds again, parameters the same."""
+    rows, found = cost_receipts.current(root)[0], []
+    for row in rows:
+        content = store.receipt(Layout(root).report(row["experiment"], "cpu")) if float(row["share"]) == 1.0 else None
+        if content and content["outcome"] == "ok" and content["parameters"] == json.loads(row["parameters"]):
+            found.append(math.log(float(row["cpu_seconds"]) / float(content["seconds"]["cpu"])))
     return found
 
 

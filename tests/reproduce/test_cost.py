@@ -218,6 +218,20 @@ def test_rows_of_other_code_are_ignored_said_and_measured_again(mini: Mini) -> N
     assert len(again) == 1 and again[0]["code"] != rows[0]["code"] and cost_receipts.current(mini.root)[1] == []
 
 
+def test_runs_of_one_key_are_compared_with_each_other(mini: Mini) -> None:
+    scaled(mini)
+    assert mini.cli("run", "--profile", "cpu", "--scheduler", "inline", "--no-pages") == 0
+    cost_receipts.measure(mini.root, None, [0.5, 1.0])
+    assert cost.repeats(mini.root) == [0.0], "the stub says 16 s each time; a smaller run is no repeat"
+    receipt = mini.layout.report("demo/01", "cpu") / "receipt.json"
+    content = json.loads(receipt.read_text())
+    receipt.write_text(json.dumps(content | {"seconds": content["seconds"] | {"cpu": 8.0}}))
+    assert cost.repeats(mini.root) == [pytest.approx(math.log(2))]
+    assert "CPU seconds x2.00 apart in the median, 0 % within" in price.repeat_lines(cost.repeats(mini.root))[0]
+    receipt.write_text(json.dumps(content | {"parameters": content["parameters"] | {"n_seeds": 3}}))
+    assert cost.repeats(mini.root) == [] and price.repeat_lines([]) == []
+
+
 @pytest.mark.parametrize("cells", [[4.0], [1.0, 1.0, 1.0], [5.0, -1.0], [1.0, 1.0]])
 def test_cells_that_do_not_fit_are_refused(mini: Mini, cells: list[float]) -> None:
     scaled(mini)
