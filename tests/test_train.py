@@ -256,6 +256,8 @@ def share_of_training(rank: int, port: int, folder: Path) -> None:
         model, loss, draw(64), epochs=3, batch_size=16, lr=0.05, generator=torch.Generator().manual_seed(1)
     )
     torch.save({"weights": model.state_dict(), "rows": rows, "loss": history.loss}, folder / f"{port > 0}{rank}")
+    if port:
+        torch.distributed.destroy_process_group()  # threads of gloo that outlive the interpreter abort the process
 
 
 def network_without_batch_statistics() -> nn.Module:
