@@ -132,9 +132,9 @@ class Held:
     measured : float
         Seconds.
     factor : float
-        In the estimate; 1 where the cpu run was measured alone.
+        In the estimate; 1 where the cpu run is one of the table.
     receipt : bool
-        Whether it was not measured alone.
+        Whether it is not one of the table.
     """
 
     experiment: str

@@ -236,7 +236,7 @@ def check_lines(held: Sequence[cost.Held]) -> list[str]:
         guess = cost.skill(cost.baseline(own) or [math.nan])
         alone = sum(not one.receipt for one in own)
         said.append(
-            f"check on {len(own) - alone} held-out cpu receipts and {alone} cpu runs measured alone, from runs up to "
+            f"check on {len(own) - alone} held-out cpu receipts and {alone} cpu runs of the table, from runs up to "
             f"share {share:g}: median error x{math.exp(median):.2f}, {100 * within:.0f} % within ±30 % (the median of "
             f"the others: x{math.exp(guess[0]):.2f}, {100 * guess[1]:.0f} %), {100 * covered:.0f} % in their interval, "
             f"factor of receipts x{np.median([one.factor for one in own]):.2f}"
