@@ -118,7 +118,7 @@ def _settle(run: Run) -> None:
     if run.device.type == "cpu":
         torch.set_num_threads(1)
         threadpool_limits(1)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms, but without importing torch._inductor
     house_style()
 
 
@@ -148,6 +148,7 @@ class Run:
     started: tuple[float, float] = field(default_factory=lambda: (time.time(), time.process_time()))
     estimates: dict[str, Estimate] = field(default_factory=dict)
     shown: list[str] = field(default_factory=list)
+    spared: dict[str, float] = field(default_factory=dict)
 
     @property
     def seed(self) -> int:
@@ -185,7 +186,8 @@ class Run:
 
         See :func:`lib.trained.once`; the arguments must be literals, so that they can be part of the key.
         """
-        return trained.once(function, arguments, store=experiments.root() / ".blindspot" / "trained")
+        store = experiments.root() / ".blindspot" / "trained"
+        return trained.once(function, arguments, store=store, spared=self.spared)
 
     def figure(self, name: str, fig: Figure, *, data: pd.DataFrame, alt: str, caption: str) -> None:
         """Keep a figure as SVG and PNG together with the table it was drawn from, and show it.
@@ -301,6 +303,7 @@ class Run:
         return {
             "seconds": round(time.time() - self.started[0], 2),
             "cpu_seconds": round(time.process_time() - self.started[1], 2),
+            "spared_cpu_seconds": round(sum(self.spared.values()), 2),  # of trainings that were found in the store
             "peak_memory_mb": round(peak),
             "peak_gpu_memory_mb": round(torch.cuda.max_memory_allocated() / 2**20) if cuda else None,
             "device": torch.cuda.get_device_name() if cuda else f"CPU ({platform.machine()})",

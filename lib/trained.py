@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -21,7 +22,13 @@ from torch import Tensor
 LITERALS = (int, float, str, bool, type(None))
 
 
-def once(function: Callable[..., dict[str, Tensor]], arguments: Mapping[str, Any], *, store: Path) -> dict[str, Tensor]:
+def once(
+    function: Callable[..., dict[str, Tensor]],
+    arguments: Mapping[str, Any],
+    *,
+    store: Path,
+    spared: dict[str, float] | None = None,
+) -> dict[str, Tensor]:
     """The tensors of ``function(**arguments)``, from the store where they are already there.
 
     Parameters
@@ -32,6 +39,8 @@ def once(function: Callable[..., dict[str, Tensor]], arguments: Mapping[str, Any
         Or tuples of those.
     store : Path
         The folder of trained tensors.
+    spared : dict of str to float, optional
+        Gets, by the name of the file, the CPU seconds that the training took another caller; 0 where this one trains.
 
     Returns
     -------
@@ -49,15 +58,28 @@ def once(function: Callable[..., dict[str, Tensor]], arguments: Mapping[str, Any
     store.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
         if path.exists():
+            if spared is not None:
+                spared.setdefault(path.name, _cpu_seconds(path))
             return torch.load(path, weights_only=True, map_location="cpu")
+        started = time.process_time()
         tensors = function(**arguments)
         if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
             raise TypeError(f"{function.__qualname__} must return a dict of tensors, got {type(tensors).__name__}")
         tensors = {name: value.detach().cpu() for name, value in tensors.items()}
         beside = path.with_suffix(f".part{os.getpid()}")
         torch.save(tensors, beside)
+        taken = {"cpu_seconds": round(time.process_time() - started, 2)}
+        path.with_suffix(".json").write_text(json.dumps(taken), encoding="utf-8")
         os.replace(beside, path)
+        if spared is not None:
+            spared[path.name] = 0.0
     return tensors
+
+
+def _cpu_seconds(path: Path) -> float:
+    """What the training behind stored tensors took; 0 where nobody has noted it."""
+    note = path.with_suffix(".json")
+    return float(json.loads(note.read_text(encoding="utf-8")).get("cpu_seconds", 0.0)) if note.exists() else 0.0
 
 
 def key(function: Callable[..., Any], arguments: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import numpy as np
 import pandas as pd
@@ -159,6 +160,29 @@ def test_a_training_runs_once(tmp_path):
     trained.once(numbers, {"seed": 4}, store=tmp_path)
     assert CALLS == [3, 4]
     assert not list(tmp_path.glob("*.part*"))
+
+
+def busy(*, seed: int) -> dict[str, torch.Tensor]:
+    """A training that takes a twentieth of a CPU second."""
+    until = time.process_time() + 0.05
+    while time.process_time() < until:
+        pass
+    return {"w": torch.full((2,), float(seed))}
+
+
+def test_whoever_finds_a_training_is_told_what_it_took(tmp_path):
+    mine, others = {}, {}
+    for _ in range(2):
+        trained.once(busy, {"seed": 3}, store=tmp_path, spared=mine)
+    assert list(mine.values()) == [0.0], "who trained was spared nothing, also when asked again"
+    for _ in range(2):
+        trained.once(busy, {"seed": 3}, store=tmp_path, spared=others)
+    assert list(others) == list(mine) and 0.05 <= others[next(iter(mine))] < 5.0
+    for note in tmp_path.glob("*.json"):
+        note.unlink()
+    unknown = {}
+    trained.once(busy, {"seed": 3}, store=tmp_path, spared=unknown)
+    assert list(unknown.values()) == [0.0]
 
 
 def test_a_training_takes_literals_and_gives_tensors(tmp_path):

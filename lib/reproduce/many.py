@@ -199,7 +199,13 @@ class Team:
         self.made = self.found = 0
 
     def once(
-        self, alone: Callable[..., Any], function: Callable[..., Any], arguments: Mapping[str, Any], *, store: Path
+        self,
+        alone: Callable[..., Any],
+        function: Callable[..., Any],
+        arguments: Mapping[str, Any],
+        *,
+        store: Path,
+        spared: dict[str, float] | None = None,
     ) -> Any:
         """What ``alone``, which is `lib.trained.once`, gives: the first process calls it, all of them train.
 
@@ -220,7 +226,7 @@ class Team:
                 function(**given)
                 word = self.tell(None)
             return word
-        started, made = time.monotonic(), self.made
+        started, cpu, made = time.monotonic(), time.process_time(), self.made
 
         @functools.wraps(function)  # `once` takes its key from the name
         def together(**_: Any) -> Any:
@@ -228,10 +234,13 @@ class Team:
             self.made += 1
             return function(**given)
 
-        tensors = alone(together, arguments, store=store)
+        tensors = alone(together, arguments, store=store, spared=spared)
         if self.made > made:
-            seconds = round(time.monotonic() - started, 1)
-            write_json(Path(f"{stem}.json"), {"processes": self.size, "shards": self.shards, "seconds": seconds})
+            taken = {
+                "seconds": round(time.monotonic() - started, 1),
+                "cpu_seconds": round(self.size * (time.process_time() - cpu), 2),
+            }
+            write_json(Path(f"{stem}.json"), {"processes": self.size, "shards": self.shards, **taken})
         else:
             self.found += 1
         checkpoint.unlink(missing_ok=True)

@@ -237,7 +237,12 @@ def content(job: Job, outcome: Outcome, item: Item, revision: dict[str, Any]) ->
         "parameters": item.parameters,
         "modified": item.modified,
         "datasets": list(item.parts["data"]),
-        "seconds": {"wall": outcome.seconds, "notebook": own.get("seconds"), "cpu": own.get("cpu_seconds")},
+        "seconds": {
+            "wall": outcome.seconds,
+            "notebook": own.get("seconds"),
+            "cpu": own.get("cpu_seconds"),
+            "spared_cpu": own.get("spared_cpu_seconds"),
+        },
         "peak_memory_mb": own.get("peak_memory_mb"),
         "peak_gpu_memory_mb": own.get("peak_gpu_memory_mb"),
         "device": own.get("device"),

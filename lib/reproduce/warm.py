@@ -26,7 +26,6 @@ POSSIBLE = sys.platform == "linux"
 KERNEL = ["ipykernel.kernelapp"]
 HEAVY = [
     "lib.run",
-    "torch._inductor",  # what torch imports when lib.run.open asks it to be deterministic
     "sklearn.ensemble",
     "sklearn.feature_selection",
     "sklearn.linear_model",

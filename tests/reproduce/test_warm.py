@@ -30,6 +30,21 @@ told = {
 (Path(os.environ["BLINDSPOT_ROOT"]) / "told.json").write_text(json.dumps(told))"""
 
 
+# tensors of 8 MB, made and dropped: their pages are either kept for the next one or asked of the system anew
+REUSE = """import os, resource
+from pathlib import Path
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+size, times = 8 * 2**20, 50
+for _ in range(3):
+    bytearray(size)
+before = faults()
+for _ in range(times):
+    bytearray(size)
+share = (faults() - before) / (times * size / os.sysconf("SC_PAGESIZE"))
+(Path(os.environ["BLINDSPOT_ROOT"]) / "share").write_text(str(share))"""
+
+
 @pytest.fixture
 def mini(tmp_path: Path) -> Mini:
     return Mini(tmp_path / "project")
@@ -51,6 +66,13 @@ def test_it_is_as_fresh_as_another_interpreter(mini: Mini) -> None:
     assert told["method"] == asked("import multiprocessing; print(multiprocessing.get_start_method())")
     assert (told["cwd"], told["main"], told["threads"]) == (str(notebook.parent), "__main__", "1")
     assert Path(told["attempt"]).is_relative_to(mini.layout.attempts)
+
+
+@pytest.mark.parametrize("scheduler", ["inline", "local"])
+def test_memory_is_used_again_whatever_the_worker_inherited(mini: Mini, scheduler: str) -> None:
+    mini.add("01", REUSE, FINISH)
+    assert mini.run("--scheduler", scheduler) == 0
+    assert float((mini.root / "share").read_text()) < 0.05, "Dask's worker gives freed memory back at once"
 
 
 def test_heavy_imports_are_made_only_for_notebooks_that_use_lib(tmp_path: Path) -> None:
