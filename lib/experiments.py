@@ -25,6 +25,7 @@ from typing import Any
 from lib.claims import Claim
 
 FAMILIES = ("masking", "cxr", "selection", "xai")
+DECLARED = "experiments.toml"
 PROFILES = ("smoke", "cpu", "gpu", "paper")
 LITERALS = (int, float, str, bool)
 Literal = int | float | str | bool
@@ -96,13 +97,20 @@ def root() -> Path:
     return Path(chosen).resolve() if chosen else Path(__file__).resolve().parent.parent
 
 
-def load(project: Path | None = None) -> dict[str, Experiment]:
+def families(project: Path) -> list[str]:
+    """The families of a project: the folders of ``notebooks`` that declare experiments, sorted."""
+    return sorted(declared.parent.name for declared in (project / "notebooks").glob(f"*/{DECLARED}"))
+
+
+def load(project: Path | None = None, *, family: str | None = None) -> dict[str, Experiment]:
     """Read every ``notebooks/<family>/experiments.toml`` of a project.
 
     Parameters
     ----------
     project : Path, optional
         The project's folder; :func:`root` by default.
+    family : str, optional
+        Read this one alone.
 
     Returns
     -------
@@ -116,14 +124,14 @@ def load(project: Path | None = None) -> dict[str, Experiment]:
     """
     project = project or root()
     found: dict[str, Experiment] = {}
-    for declared in sorted((project / "notebooks").glob("*/experiments.toml")):
-        family = declared.parent.name
+    for name in families(project) if family is None else [family]:
+        declared = project / "notebooks" / name / DECLARED
         try:
             blocks = tomllib.loads(declared.read_text(encoding="utf-8"))
         except tomllib.TOMLDecodeError as error:
             raise DeclarationError(f"{declared} is not valid TOML: {error}") from error
         for number, block in sorted(blocks.items()):
-            found[f"{family}/{number}"] = _experiment(declared, family, number, block)
+            found[f"{name}/{number}"] = _experiment(declared, name, number, block)
         for notebook in sorted(declared.parent.glob("[0-9]*_*.ipynb")):
             if notebook.name.split("_")[0] not in blocks:
                 raise DeclarationError(f"{notebook.name} has no block in {declared}; add one, or try `make new`")
