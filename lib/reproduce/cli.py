@@ -7,6 +7,7 @@ with nothing to do is over at once.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +16,6 @@ import typer
 from lib import experiments
 from lib.reproduce import devices, downloads, locks, plan, runner, store
 from lib.reproduce.child import CANCELLED, OK
-from lib.reproduce.execute import Outcome
 from lib.reproduce.plan import Item
 from lib.reproduce.store import Layout
 
@@ -66,9 +66,9 @@ def run(
     """Run what is not yet reproduced."""
     root = experiments.root()
     profile = profile or devices.default_profile()
-    for line in downloads.gather(plan.select(experiments.load(root), only), profile):
+    for line in downloads.gather(plan.chosen(root, only), profile):
         typer.echo(line)
-    items = plan.build(root, profile, only=only, sets=sets or (), trust=trust)
+    items = plan.stream(root, profile, only=only, sets=sets or (), trust=trust)
     _run(root, items, jobs, scheduler, budget_min, limit_min, pages)
 
 
@@ -85,34 +85,34 @@ def retry_failed(
 ) -> None:
     """Run again what failed last time."""
     root = experiments.root()
-    items = plan.build(root, profile or devices.default_profile(), only=only, trust=trust)
+    items = plan.stream(root, profile or devices.default_profile(), only=only, trust=trust)
     _run(root, runner.failed(Layout(root), items), jobs, scheduler, budget_min, limit_min, pages)
 
 
 def _run(
     root: Path,
-    items: list[Item],
+    items: Iterable[Item],
     jobs: int | None,
     scheduler: str,
     budget_min: float | None,
     limit_min: float | None,
     pages: bool,
 ) -> None:
-    layout, todo = Layout(root), [item for item in items if item.reasons]
-    if not todo:
-        typer.echo(f"nothing to do: {len(items)} of {len(items)} are done")
+    layout, work = Layout(root), runner.work(items, root, limit_min)
+    if not work.jobs:
+        typer.echo(f"nothing to do: {work.planned} of {work.planned} are done")
         return
-    with runner.session(layout) as name:
-        outcomes = runner.perform(
-            runner.jobs_of(todo, root, name, limit_min),
-            runner.publisher(layout, todo),
+    with runner.session(layout):
+        ended = runner.perform(
+            work.jobs,
+            runner.publisher(layout),
             layout=layout,
             scheduler=scheduler,
-            slots=jobs or devices.slots(max(item.memory_gb for item in todo)),
+            slots=jobs or devices.slots(work.memory_gb),
             budget_min=budget_min,
         )
-        built = not pages or all(outcome.kind != OK for outcome in outcomes.values()) or _build_site(root)
-    _summary(layout, outcomes, done=len(items) - len(todo))
+        built = not pages or not ended.counts[OK] or _build_site(root)
+    _summary(layout, ended, done=work.planned - len(work.jobs))
     if not built:
         raise typer.Exit(FAILED)
 
@@ -129,15 +129,13 @@ def _build_site(root: Path) -> bool:
     return True
 
 
-def _summary(layout: Layout, outcomes: dict[str, Outcome], *, done: int) -> None:
+def _summary(layout: Layout, ended: runner.Ended, *, done: int) -> None:
     """The last table: what ended how, and where to read on; the exit code follows."""
     from rich.table import Table
 
-    bad = runner.went_wrong(outcomes)
-    good = sum(outcome.kind == OK for outcome in outcomes.values())
-    rest = len(outcomes) - good - len(bad)
+    bad, rest = ended.bad, ended.counts[runner.NOT_STARTED]
     left = f", {rest} not started (budget)" if rest else ""
-    typer.echo(f"{good} ran, {done} were done already, {len(bad)} failed{left}")
+    typer.echo(f"{ended.counts[OK]} ran, {done} were done already, {len(bad)} failed{left}")
     if bad:
         table = Table()
         for heading in ("notebook", "outcome", "what happened", "log"):
@@ -259,19 +257,19 @@ def explore(
 
     root = experiments.root()
     chosen = sweeps.settings(root, profile or devices.default_profile(), only=only, sets=sets)
-    todo, outcomes = [setting for setting in chosen if setting.item.reasons], dict[str, Outcome]()
-    if todo:
-        with runner.session(Layout(root)) as name:
-            outcomes = runner.perform(
-                sweeps.jobs(todo, root, name, limit_min),
-                sweeps.settler(todo, root),
+    work, ended = sweeps.work(chosen, root, limit_min), runner.Ended()
+    if work.jobs:
+        with runner.session(Layout(root)):
+            ended = runner.perform(
+                work.jobs,
+                sweeps.settler(root),
                 layout=Layout(root),
                 scheduler=scheduler,
-                slots=jobs or devices.slots(max(setting.item.memory_gb for setting in todo)),
+                slots=jobs or devices.slots(work.memory_gb),
             )
-    if len(runner.went_wrong(outcomes)) < len(chosen):
+    if len(ended.bad) < len(chosen):
         typer.echo(f"page: {sweeps.page(root, chosen)}")
-    _summary(Layout(root), outcomes, done=len(chosen) - len(todo))
+    _summary(Layout(root), ended, done=len(chosen) - len(work.jobs))
 
 
 @app.command()
@@ -289,17 +287,18 @@ def verify(
     from lib.reproduce import verify as verification
 
     root = experiments.root()
-    layout, items = Layout(root), verification.committed(root, profile=profile, only=only)
-    with runner.session(layout) as name:
-        outcomes = runner.perform(
-            runner.jobs_of(items, root, name, limit_min),
+    layout = Layout(root)
+    work = runner.work(verification.committed(root, profile=profile, only=only), root, limit_min)
+    with runner.session(layout):
+        ended = runner.perform(
+            work.jobs,
             verification.comparer(layout, rtol),
             layout=layout,
             scheduler=scheduler,
-            slots=jobs or devices.slots(max(item.memory_gb for item in items)),
+            slots=jobs or devices.slots(work.memory_gb),
             budget_min=budget_min,
         )
-    _summary(layout, outcomes, done=0)
+    _summary(layout, ended, done=0)
 
 
 @app.command()

@@ -29,6 +29,7 @@ from lib.experiments import DeclarationError, Literal
 from lib.reproduce import cost_roles, keys, plan, runner
 from lib.reproduce.child import OK
 from lib.reproduce.execute import Job, Outcome
+from lib.reproduce.spool import Spool
 from lib.reproduce.store import Layout, read_json
 
 TABLE = Path("reports") / "bench" / "cost.csv"
@@ -131,8 +132,8 @@ def measure(root: Path, wanted: str | None, shares: Sequence[float]) -> tuple[li
             f"{layout.scratch / 'trained'} holds trained networks, which a run would read for nothing and this command "
             "removes; run it in a fresh clone"
         )
-    with runner.session(layout) as name:
-        jobs = jobs_of(root, wanted, shares, name, rows)
+    with runner.session(layout):
+        jobs = jobs_of(root, wanted, shares, runner.new_name(), rows)
 
         def settle(job: Job, outcome: Outcome) -> Outcome:
             own = read_json(Path(outcome.attempt) / "finished.json") if outcome.attempt else None
@@ -146,9 +147,10 @@ def measure(root: Path, wanted: str | None, shares: Sequence[float]) -> tuple[li
             shutil.rmtree(layout.scratch / "trained", ignore_errors=True)
             return outcome
 
-        wait = [job for _, job in jobs.values()]
-        ended = runner.perform(wait, settle, layout=layout, scheduler="inline", slots=1) if wait else {}
-    return rows, [f"{job}: {one.kind}, {one.message}" for job, one in ended.items() if one.kind != OK]
+        ended, wait = runner.Ended(), Spool(job for _, job in jobs.values())
+        if wait:
+            ended = runner.perform(wait, settle, layout=layout, scheduler="inline", slots=1)
+    return rows, [f"{job}: {one.kind}, {one.message}" for job, one in ended.bad.items()]
 
 
 def _row(job: Job, share: float, own: Mapping[str, Any], attempt: Path) -> dict[str, str]:

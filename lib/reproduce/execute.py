@@ -60,6 +60,8 @@ class Job:
         The run of the runner that it belongs to.
     scratch : str
         The folder for its attempts; by default the project's own.
+    parts : dict
+        The components of its key, which the receipt keeps.
     """
 
     experiment: str
@@ -75,6 +77,7 @@ class Job:
     estimate_s: float
     run: str
     scratch: str = ""
+    parts: dict[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from lib.experiments import DeclarationError, Experiment, Literal
-from lib.reproduce import ledger, plan, store
-from lib.reproduce.execute import Job
+from lib.reproduce import ledger, plan, runner, store
 from lib.reproduce.plan import Item
-from lib.reproduce.runner import Settle, publisher
+from lib.reproduce.spool import Spool
 from lib.reproduce.store import Layout
 
 MOST = 100  # settings of one sweep
@@ -117,19 +116,20 @@ def settings(root: Path, profile: str, *, only: str, sets: Sequence[str]) -> lis
     return list(found.values())
 
 
-def jobs(todo: Sequence[Setting], root: Path, run: str, limit_min: float | None) -> list[Job]:
-    """The jobs of some settings; each goes by its setting where a report goes by its profile."""
-    made = []
-    for setting in todo:
-        job = plan.job(setting.item, root, run=run, limit_min=limit_min)
-        made.append(replace(job, profile=setting.name, log=str(Explored(root).log(job.experiment, setting.name))))
-        Path(made[-1].log).unlink(missing_ok=True)
-    return made
+def work(chosen: Sequence[Setting], root: Path, limit_min: float | None) -> runner.Work:
+    """The jobs of the settings that have to run; each goes by its setting where a report goes by its profile."""
+    found = runner.work((setting.item for setting in chosen), root, limit_min)
+    names = [setting.name for setting in chosen if setting.item.reasons]
+    named = (
+        replace(job, profile=name, log=str(Explored(root).log(job.experiment, name)))
+        for job, name in zip(found.jobs, names, strict=True)
+    )
+    return replace(found, jobs=Spool(named))
 
 
-def settler(todo: Sequence[Setting], root: Path) -> Settle:
+def settler(root: Path) -> runner.Settle:
     """Keeps what succeeded in the sweep's own folder."""
-    return publisher(Explored(root), [replace(setting.item, profile=setting.name) for setting in todo])
+    return runner.publisher(Explored(root))
 
 
 def page(root: Path, chosen: Sequence[Setting]) -> Path:

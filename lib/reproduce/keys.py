@@ -24,7 +24,7 @@ from lib.experiments import Experiment
 
 VERSION = 2
 LOCK = "requirements.lock"
-MEMO = 4096  # cells and programs that a plan remembers at a time: memory stays flat in their number
+MEMO = 512  # cells and programs that a plan remembers at a time: memory stays flat in their number
 Components = dict[str, Any]
 
 

@@ -7,37 +7,45 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from lib.reproduce.child import OK
 from lib.reproduce.execute import Job, Outcome
 from lib.reproduce.store import read_json
 
-MARKS = {"ok": "[green]ok[/]", "running": "[cyan]running[/]", "waiting": "[dim]waiting[/]"}
+MARKS = {"ok": "[green]ok[/]", "running": "[cyan]running[/]", "not started": "[dim]not started[/]"}
+SHOWN = 8  # that ended well last, and as many that did not
 REFRESH = 2  # times a second
 
 
 class Live:
-    """Shows the jobs of one run; a context manager.
+    """Shows how one run goes; a context manager.
+
+    The table has what runs, what ended last and what went wrong last: it fits a terminal however many jobs there are.
 
     Parameters
     ----------
-    jobs : list of Job
-        In the order in which they will start.
+    estimates : sequence of float
+        Expected seconds of every job.
     log : Path
         Takes one line for each event.
     slots : int
         Jobs at once, for the estimate to the end.
     """
 
-    def __init__(self, jobs: list[Job], log: Path, slots: int) -> None:
-        self.jobs, self.log, self.slots = jobs, log, max(slots, 1)
+    def __init__(self, estimates: Sequence[float], log: Path, slots: int) -> None:
+        self.total, self.waiting_s = len(estimates), sum(estimates)
+        self.log, self.slots = log, max(slots, 1)
         self.began = time.monotonic()
-        self.starts: dict[str, float] = {}
-        self.ends: dict[str, tuple[float, Outcome]] = {}
+        self.running: dict[str, tuple[Job, float]] = {}
+        self.done = 0
+        self.ends: deque[tuple[Job, Outcome, float]] = deque(maxlen=SHOWN)
+        self.bad: deque[tuple[Job, Outcome, float]] = deque(maxlen=SHOWN)
         self._display: Any = None
 
     def __enter__(self) -> Live:
@@ -58,12 +66,19 @@ class Live:
 
     def started(self, job: Job) -> None:
         """A job was handed to a slot."""
-        self.starts[job.name] = time.monotonic()
+        self.running[job.name] = job, time.monotonic()
+        self.waiting_s -= job.estimate_s
         self.line(job.name, "started", f"about {_clock(job.estimate_s)}, limit {_clock(job.limit_s)}")
 
     def ended(self, job: Job, outcome: Outcome) -> None:
-        """A job is over."""
-        self.ends[job.name] = (time.monotonic(), outcome)
+        """A job is over, or will not start."""
+        self.done += 1
+        if job.name in self.running:
+            elapsed = time.monotonic() - self.running.pop(job.name)[1]
+        else:
+            elapsed = 0.0
+            self.waiting_s -= job.estimate_s
+        (self.ends if outcome.kind == OK else self.bad).append((job, outcome, elapsed))
         words = [f"{outcome.seconds:.1f} s", outcome.message]
         words += [f"in the cell `{outcome.cell}`"] if outcome.cell else []
         words += [f"after {len(outcome.tries)} tries"] if len(outcome.tries) > 1 else []
@@ -78,32 +93,29 @@ class Live:
             print(text, flush=True)
 
     def remaining_s(self) -> float:
-        """Seconds to the end: what is left of the estimates, shared by the slots, but not less than the longest."""
+        """Seconds to the end: what is left of the estimates, shared by the slots, but not less than what runs needs."""
         now = time.monotonic()
-        left = [
-            max(job.estimate_s - (now - self.starts.get(job.name, now)), 0.0)
-            for job in self.jobs
-            if job.name not in self.ends
-        ]
-        return max(sum(left) / self.slots, max(left, default=0.0))
+        left = [max(job.estimate_s - (now - start), 0.0) for job, start in self.running.values()]
+        return max((sum(left) + max(self.waiting_s, 0.0)) / self.slots, max(left, default=0.0))
 
     def table(self) -> Any:
-        """The live table: one row for each job."""
+        """The live table: one row for each job that is shown."""
         from rich.table import Table
 
         now = time.monotonic()
-        title = f"{len(self.ends)} of {len(self.jobs)} done, {_clock(now - self.began)} so far"
+        waiting = self.total - self.done - len(self.running)
+        title = f"{self.done} of {self.total} done, {waiting} waiting, {_clock(now - self.began)} so far"
         table = Table(title=f"{title}, about {_clock(self.remaining_s())} to go", title_justify="left", expand=False)
         for heading in ("notebook", "profile", "state", "cells", "elapsed", "expected"):
             table.add_column(heading, justify="right" if heading in ("elapsed", "expected", "cells") else "left")
-        for job in self.jobs:
-            end, outcome = self.ends.get(job.name, (now, None))
-            state = outcome.kind if outcome else "running" if job.name in self.starts else "waiting"
-            progress = _progress(job) if state == "running" else {}
+        for job, outcome, elapsed in (*self.bad, *self.ends):
+            mark = MARKS.get(outcome.kind, f"[bold red]{outcome.kind}[/]")
+            table.add_row(job.experiment, job.profile, mark, "", _clock(elapsed), _clock(job.estimate_s))
+        for job, start in self.running.values():
+            progress = _progress(job)
             cells = f"{progress['done']}/{progress['of']}" if progress else ""
-            elapsed = _clock(end - self.starts[job.name]) if job.name in self.starts else ""
-            mark = MARKS.get(state, f"[bold red]{state}[/]")
-            table.add_row(job.experiment, job.profile, mark, cells, elapsed, _clock(job.estimate_s))
+            so_far, expected = _clock(now - start), _clock(job.estimate_s)
+            table.add_row(job.experiment, job.profile, MARKS["running"], cells, so_far, expected)
         return table
 
 

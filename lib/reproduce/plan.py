@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,10 +100,26 @@ def assignments(sets: Sequence[str]) -> dict[str, str]:
     return pairs
 
 
+def chosen(root: Path, only: str | None) -> Iterator[Experiment]:
+    """:func:`select` from a project; all of it is read a family at a time."""
+    if only is not None:
+        yield from select(experiments.load(root), only)
+        return
+    for family in experiments.families(root):
+        yield from experiments.load(root, family=family).values()
+
+
 def build(
     root: Path, profile: str, *, only: str | None = None, sets: Sequence[str] = (), trust: str = "none"
 ) -> list[Item]:
-    """Plan the selected experiments of a project; reads files only.
+    """All that :func:`stream` gives."""
+    return list(stream(root, profile, only=only, sets=sets, trust=trust))
+
+
+def stream(
+    root: Path, profile: str, *, only: str | None = None, sets: Sequence[str] = (), trust: str = "none"
+) -> Iterator[Item]:
+    """Plan the selected experiments of a project, one after the other; reads files only.
 
     Parameters
     ----------
@@ -126,11 +142,13 @@ def build(
         raise DeclarationError(f"unknown profile {profile!r}{experiments.nearest(profile, experiments.PROFILES)}")
     if trust not in TRUST:
         raise DeclarationError(f"--trust must be one of {', '.join(TRUST)}, got {trust!r}")
-    chosen = select(experiments.load(root), only)
-    if not chosen:
-        raise DeclarationError(f"no notebooks/*/experiments.toml with a block in {root}; try `make new`")
     shared, layout, wanted = keys.Shared(root, keys.library(root)), Layout(root), assignments(sets)
-    return [_item(experiment, profile, wanted, trust, layout, shared) for experiment in chosen]
+    empty = True
+    for experiment in chosen(root, only):
+        empty = False
+        yield _item(experiment, profile, wanted, trust, layout, shared)
+    if empty:
+        raise DeclarationError(f"no notebooks/*/{experiments.DECLARED} with a block in {root}; try `make new`")
 
 
 def _item(
@@ -195,6 +213,7 @@ def job(item: Item, root: Path, *, run: str, limit_min: float | None = None) -> 
         gpu=item.gpu,
         estimate_s=item.minutes * 60,
         run=run,
+        parts=item.parts,
     )
 
 

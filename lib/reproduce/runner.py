@@ -14,18 +14,20 @@ import subprocess
 import threading
 import time
 import uuid
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lib.reproduce import child, guard, keys, locks, plan, remote, schedule, store
+from lib.reproduce import guard, keys, locks, plan, remote, schedule, store
 from lib.reproduce.child import CANCELLED, CELL_ERROR, FULL, INFRASTRUCTURE, OK
 from lib.reproduce.execute import Job, Outcome, keep_notebook
 from lib.reproduce.live import Live
 from lib.reproduce.plan import Item
+from lib.reproduce.spool import Spool
 from lib.reproduce.store import Layout
 
 NOT_STARTED = "not started"
@@ -36,9 +38,72 @@ CODE = ("lib", "notebooks", "requirements.lock", "pyproject.toml", "data/registr
 Settle = Callable[[Job, Outcome], Outcome]
 
 
+@dataclass
+class Ended:
+    """How the jobs of a run ended: of those that went well, how many.
+
+    Attributes
+    ----------
+    counts : Counter
+        Jobs by the kind of their outcome.
+    bad : dict of Outcome
+        What makes the exit code 1, by :attr:`Job.name`.
+    last : str
+        The name of the job that was added last.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    bad: dict[str, Outcome] = field(default_factory=dict)
+    last: str = ""
+
+    def add(self, job: Job, outcome: Outcome) -> None:
+        """One more job is over."""
+        self.last = job.name
+        self.counts[outcome.kind] += 1
+        if outcome.kind not in (OK, NOT_STARTED):
+            self.bad[job.name] = outcome
+
+
+@dataclass
+class Work:
+    """What a plan leaves to do.
+
+    Attributes
+    ----------
+    run : str
+        The name of the run.
+    jobs : Spool
+    planned : int
+        Experiments that were looked at, those that are done included.
+    memory_gb : float
+        Of the job that is expected to take most.
+    """
+
+    run: str
+    jobs: Spool
+    planned: int = 0
+    memory_gb: float = 0.0
+
+
+def new_name() -> str:
+    """A name for a run: when it was made, and a bit of chance."""
+    return time.strftime("%Y%m%d-%H%M%S-") + uuid.uuid4().hex[:6]
+
+
+def work(items: Iterable[Item], root: Path, limit_min: float | None = None) -> Work:
+    """The jobs of those items that have a reason to run; holds one item at a time."""
+    found = Work(new_name(), Spool())
+    for item in items:
+        found.planned += 1
+        if item.reasons:
+            found.jobs.append(plan.job(item, root, run=found.run, limit_min=limit_min))
+            found.memory_gb = max(found.memory_gb, item.memory_gb)
+    return found
+
+
 @contextmanager
-def session(layout: Layout) -> Iterator[str]:
-    """Hold the checkout, clear what a killed runner left, and give the run a name.
+def session(layout: Layout) -> Iterator[None]:
+    """Hold the checkout and clear what a killed runner left.
 
     Raises
     ------
@@ -49,7 +114,7 @@ def session(layout: Layout) -> Iterator[str]:
         guard.kill_marked(layout.attempts)
         store.sweep(layout)
         try:
-            yield time.strftime("%Y%m%d-%H%M%S-") + uuid.uuid4().hex[:6]
+            yield
         finally:
             guard.kill_marked(layout.attempts)
             shutil.rmtree(layout.attempts, ignore_errors=True)
@@ -81,19 +146,22 @@ def _stopped_by_signals() -> Iterator[None]:
 
 
 def perform(
-    jobs: list[Job],
+    jobs: Spool,
     settle: Settle,
     *,
     layout: Layout,
     scheduler: str | schedule.Executor,
     slots: int,
     budget_min: float | None = None,
-) -> dict[str, Outcome]:
-    """Run jobs and settle each as it ends.
+) -> Ended:
+    """Run jobs and settle each as it ends, the longest first, or the shortest within a budget.
+
+    What is held in memory is what runs and what went wrong; what waits lies in the spool.
 
     Parameters
     ----------
-    jobs : list of Job
+    jobs : Spool
+        At least one.
     settle : callable
         Takes a job and its outcome, in this process, one at a time; returns the outcome to report.
     scheduler : str or Executor
@@ -102,24 +170,49 @@ def perform(
         Notebooks at once on the CPU.
     budget_min : float, optional
         Nothing is started that is expected to end later than this many minutes from now.
-
-    Returns
-    -------
-    dict of Outcome
-        By :attr:`Job.name`, for every job.
     """
-    jobs = sorted(jobs, key=lambda job: job.estimate_s, reverse=budget_min is None)
-    outcomes: dict[str, Outcome] = {}
+    run, ended, running = jobs[0].run, Ended(), dict[Future[Outcome], Job]()
+    waiting = _Waiting(jobs, longest_first=budget_min is None)
     executor = schedule.choose(scheduler, jobs, slots)
     try:
-        with Live(jobs, layout.scratch / "logs" / f"{jobs[0].run}.log", sum(executor.capacity().values())) as live:
-            _loop(jobs, settle, executor, live, outcomes, budget_min)
+        with Live(jobs.estimates, layout.scratch / "logs" / f"{run}.log", sum(executor.capacity().values())) as live:
+            _loop(waiting, running, settle, executor, live, ended, budget_min)
     except (KeyboardInterrupt, schedule.Lost) as error:
-        outcomes |= {job.name: _unsettled(error) for job in jobs if job.name not in outcomes}
+        left = {job.name: job for job in (*running.values(), *waiting)}
+        left.pop(ended.last, None)  # where the stop came between the word that it ended and its removal
+        for job in left.values():
+            ended.add(job, _unsettled(error))
     finally:
         executor.close()
-        guard.kill_marked(layout.attempts / jobs[0].run)
-    return outcomes
+        guard.kill_marked(layout.attempts / run)
+    return ended
+
+
+class _Waiting:
+    """The jobs that have not started, by kind of slot: where they lie in their spool, the next one first."""
+
+    def __init__(self, jobs: Spool, *, longest_first: bool) -> None:
+        self.jobs = jobs
+        order = sorted(range(len(jobs)), key=jobs.estimates.__getitem__, reverse=longest_first)
+        self.places = {
+            kind: deque(at for at in order if bool(jobs.on_gpu[at]) == on_gpu)
+            for kind, on_gpu in ((schedule.CPU, False), (schedule.GPU, True))
+        }
+
+    def __bool__(self) -> bool:
+        return any(self.places.values())
+
+    def __iter__(self) -> Iterator[Job]:
+        for places in self.places.values():
+            yield from (self.jobs[at] for at in places)
+
+    def count(self) -> Counter[str]:
+        """How many wait for each kind of slot."""
+        return Counter({kind: len(places) for kind, places in self.places.items()})
+
+    def first(self, kind: str) -> Job:
+        """The next job of a kind, which goes on waiting until its place is taken away."""
+        return self.jobs[self.places[kind][0]]
 
 
 def _unsettled(error: BaseException) -> Outcome:
@@ -129,45 +222,49 @@ def _unsettled(error: BaseException) -> Outcome:
 
 
 def _loop(
-    jobs: list[Job],
+    waiting: _Waiting,
+    running: dict[Future[Outcome], Job],
     settle: Settle,
     executor: schedule.Executor,
     live: Live,
-    outcomes: dict[str, Outcome],
+    ended: Ended,
     budget_min: float | None,
 ) -> None:
-    """Keep every slot busy until all jobs are settled; fills ``outcomes`` as it goes."""
-    began, waiting, running, short = time.monotonic(), list(jobs), dict[Future[Outcome], Job](), list[str]()
-    left = Counter(map(schedule.slot, jobs))  # of each kind, so that a full cluster costs no look at every job
+    """Keep every slot busy until all jobs are settled.
+
+    Whenever it is stopped, each job is in one of ``waiting``, ``running`` and ``ended``, or in two for a moment.
+    """
+    began, short, inline = time.monotonic(), list[str](), isinstance(executor, schedule.Inline)
     while waiting or running:
         if _stop_asked.is_set():
             raise KeyboardInterrupt
         free = executor.capacity()
-        short = _short(left + Counter(map(schedule.slot, running.values())), free, live, short)
-        for job in running.values():
-            free[schedule.slot(job)] -= 1
-        for job in list(waiting):
-            if budget_min is None and not any(left[kind] and free[kind] > 0 for kind in free):
-                break
-            if budget_min is not None and time.monotonic() - began + job.estimate_s > budget_min * 60:
-                waiting.remove(job)
-                left[schedule.slot(job)] -= 1
-                outcomes[job.name] = Outcome(NOT_STARTED, f"it would end after the budget of {budget_min:g} min")
-                live.ended(job, outcomes[job.name])
-            elif free[schedule.slot(job)] > 0:
-                free[schedule.slot(job)] -= 1
-                left[schedule.slot(job)] -= 1
-                waiting.remove(job)
-                live.started(job)
-                running[executor.submit(job)] = job
-                if isinstance(executor, schedule.Inline):
+        busy = Counter(map(schedule.slot, running.values()))
+        short = _short(waiting.count() + busy, free, live, short)
+        for kind, places in waiting.places.items():
+            while places and not (inline and running):
+                job = waiting.first(kind)
+                if budget_min is not None and time.monotonic() - began + job.estimate_s > budget_min * 60:
+                    outcome = Outcome(NOT_STARTED, f"it would end after the budget of {budget_min:g} min")
+                    ended.add(job, outcome)
+                    live.ended(job, outcome)
+                elif free[kind] > busy[kind]:
+                    with suppress(OSError):
+                        Path(job.log).unlink(missing_ok=True)
+                    live.started(job)
+                    running[executor.submit(job)] = job
+                    busy[kind] += 1
+                else:
                     break
+                places.popleft()
         if waiting and not running:
             time.sleep(IDLE_S)
         for future in sorted(wait(running, IDLE_S, FIRST_COMPLETED).done, key=Future.cancelled):  # arrived ones first
-            job = running.pop(future)
-            outcomes[job.name] = settle(job, remote.opened(job, _outcome(future)))
-            live.ended(job, outcomes[job.name])
+            job = running[future]
+            outcome = settle(job, remote.opened(job, _outcome(future)))
+            ended.add(job, outcome)
+            del running[future]
+            live.ended(job, outcome)
 
 
 def _short(wanted: Counter[str], free: dict[str, int], live: Live, before: list[str]) -> list[str]:
@@ -196,9 +293,8 @@ def _outcome(future: Future[Outcome]) -> Outcome:
         return Outcome(INFRASTRUCTURE, f"{type(error).__name__}: {error}")
 
 
-def publisher(layout: Layout, items: list[Item]) -> Settle:
+def publisher(layout: Layout) -> Settle:
     """A settler that publishes what succeeded and notes what failed, so that it can be tried again."""
-    by_name = {f"{item.experiment.id} {item.profile}": item for item in items}
     revision = git(layout.root)
 
     def settle(job: Job, outcome: Outcome) -> Outcome:
@@ -207,7 +303,7 @@ def publisher(layout: Layout, items: list[Item]) -> Settle:
         note = layout.outcome(job.experiment, job.profile)
         if outcome.kind == OK:
             try:
-                store.publish(layout, Path(outcome.attempt), content(job, outcome, by_name[job.name], revision))
+                store.publish(layout, Path(outcome.attempt), content(job, outcome, revision))
                 note.unlink(missing_ok=True)
             except OSError as error:
                 text = f"{FULL} {layout.root}" if error.errno == errno.ENOSPC else f"{type(error).__name__}: {error}"
@@ -225,18 +321,18 @@ def publisher(layout: Layout, items: list[Item]) -> Settle:
     return settle
 
 
-def content(job: Job, outcome: Outcome, item: Item, revision: dict[str, Any]) -> dict[str, Any]:
+def content(job: Job, outcome: Outcome, revision: dict[str, Any]) -> dict[str, Any]:
     """The receipt of a finished attempt, without the list of its files."""
     own = dict(store.read_json(Path(outcome.attempt) / "finished.json"))
     return {
         "experiment": job.experiment,
         "profile": job.profile,
         "outcome": outcome.kind,
-        "key": keys.digest(item.parts),
-        "components": item.parts,
-        "parameters": item.parameters,
-        "modified": item.modified,
-        "datasets": list(item.parts["data"]),
+        "key": keys.digest(job.parts),
+        "components": job.parts,
+        "parameters": job.context["parameters"],
+        "modified": job.context["modified"],
+        "datasets": list(job.parts["data"]),
         "seconds": {
             "wall": outcome.seconds,
             "notebook": own.get("seconds"),
@@ -269,20 +365,6 @@ def git(root: Path) -> dict[str, Any]:
     return {"sha": sha, "dirty": bool(status) if sha and status is not None else None}
 
 
-def failed(layout: Layout, items: list[Item]) -> list[Item]:
+def failed(layout: Layout, items: Iterable[Item]) -> Iterator[Item]:
     """The items whose last run failed."""
-    return [item for item in items if layout.outcome(item.experiment.id, item.profile).exists()]
-
-
-def jobs_of(items: list[Item], root: Path, run: str, limit_min: float | None) -> list[Job]:
-    """The jobs of some items, with fresh logs."""
-    jobs = [plan.job(item, root, run=run, limit_min=limit_min) for item in items]
-    for job in jobs:
-        with suppress(OSError):
-            Path(job.log).unlink(missing_ok=True)
-    return jobs
-
-
-def went_wrong(outcomes: dict[str, Outcome]) -> dict[str, Outcome]:
-    """The outcomes that make the exit code 1."""
-    return {name: outcome for name, outcome in outcomes.items() if outcome.kind not in (child.OK, NOT_STARTED)}
+    return (item for item in items if layout.outcome(item.experiment.id, item.profile).exists())

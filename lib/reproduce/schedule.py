@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from lib.reproduce import agree, devices, remote
 from lib.reproduce.execute import Job, Outcome, execute
+from lib.reproduce.spool import Spool
 
 CPU, GPU = "CPU", "GPU"
 WORKER_DEATHS = 2  # a job whose workers died more often than this is given up
@@ -236,14 +237,14 @@ def _settings(dask: Any) -> None:
     dask.config.set({"distributed.scheduler.worker-saturation": 1.0, **CALM})
 
 
-def choose(scheduler: str | Executor, jobs: list[Job], slots: int) -> Executor:
+def choose(scheduler: str | Executor, jobs: Spool, slots: int) -> Executor:
     """The executor that was asked for, with no more slots than there are jobs.
 
     Parameters
     ----------
     scheduler : str or Executor
         ``inline``, ``local``, or the address of a Dask scheduler; a ready made executor is taken as it is.
-    jobs : list of Job
+    jobs : Spool
     slots : int
         CPU slots of a local cluster.
     """
@@ -253,5 +254,5 @@ def choose(scheduler: str | Executor, jobs: list[Job], slots: int) -> Executor:
         return Inline()
     if scheduler != "local":
         return address(scheduler, Path(jobs[0].root))
-    on_gpu = sum(job.gpu for job in jobs)
+    on_gpu = sum(jobs.on_gpu)
     return local(min(slots, len(jobs) - on_gpu), min(len(devices.gpus()), on_gpu))

@@ -1,12 +1,12 @@
 """A rehearsal at scale: thousands of declared notebooks, planned and scheduled by the real code on a made-up cluster.
 
-No kernel starts. A throwaway project of N notebooks (studies times seeds) is written to disk; :func:`plan.build` reads,
-keys and looks up all of them; :func:`runner.perform` hands them to :class:`Cluster`, an executor whose slots follow a
-virtual clock and whose jobs last and fail as drawn from a generator. Infrastructure faults go through the same retries
-as real ones. What is measured is the runner's own time and memory, nothing of the notebooks'.
+No kernel starts. A throwaway project of N notebooks (studies times seeds) is written to disk; :func:`plan.stream`
+reads, keys and looks up all of them; :func:`runner.perform` hands them to :class:`Cluster`, an executor whose slots
+follow a virtual clock and whose jobs last and fail as drawn from a generator. Infrastructure faults go through the same
+retries as real ones. What is measured is the runner's own time and memory, nothing of the notebooks'.
 
-Memory is *flat* here when it grows by no more than :data:`FLAT_KB` for each task beyond what a tenth of them takes: the
-plan is held in memory, so a few KB a task is what it costs, and nothing else may grow with N.
+Memory is *flat* when all tasks take no more than :data:`FLAT` times what a tenth of them takes: what waits lies on disk
+(:mod:`lib.reproduce.spool`), where it lies is some ten bytes a task, and what went wrong is remembered.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import random
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager, redirect_stdout
@@ -34,7 +33,7 @@ from lib.reproduce.store import Layout
 
 PROFILE = "cpu"
 SLOTS = 64
-PLAN_LIMIT_S, TASK_LIMIT_MS, FLAT_KB = 60.0, 5.0, 12.0
+PLAN_LIMIT_S, TASK_LIMIT_MS, FLAT = 60.0, 5.0, 1.1
 MEDIAN_S, SPREAD = 300.0, 0.6  # of the log-normal durations
 CELL_SHARE, LOST_SHARE, DEATH_SHARE = 0.01, 0.03, 0.002
 
@@ -57,8 +56,8 @@ class Cluster:
         Jobs that will be handed in.
     seed : int
         The draws of a job depend on this and on its name only, not on the order of the jobs.
-    attempts : Counter
-        By the name of the job.
+    tries : int
+        Attempts in all.
     most : int
         Jobs that ran at once at most.
     makespan_s : float
@@ -72,7 +71,7 @@ class Cluster:
     seed: int = 0
     busy: list[tuple[float, int, Future[Outcome], Outcome | Exception]] = field(default_factory=list)
     free: list[float] = field(default_factory=list)
-    attempts: Counter[str] = field(default_factory=Counter)
+    tries: int = 0
     most: int = 0
     makespan_s: float = 0.0
     spent_s: float = 0.0
@@ -92,7 +91,8 @@ class Cluster:
         began = time.perf_counter()
         if not self.free:
             raise RuntimeError(f"{job.name} was handed in while all {self.slots} slots were busy")
-        lasts, result = drawn(job, self.seed, self.attempts)
+        lasts, result, tries = drawn(job, self.seed)
+        self.tries += tries
         future: Future[Outcome] = Future()
         self.handed_in += 1
         heapq.heappush(self.busy, (heapq.heappop(self.free) + lasts, self.handed_in, future, result))
@@ -116,19 +116,17 @@ class Cluster:
         """Nothing is held."""
 
 
-def drawn(job: Job, seed: int, attempts: Counter[str]) -> tuple[float, Outcome | Exception]:
-    """How long a job lasts, in virtual seconds, and how it ends; counts its attempts.
+def drawn(job: Job, seed: int) -> tuple[float, Outcome | Exception, int]:
+    """How long a job lasts, in virtual seconds, how it ends, and after how many attempts.
 
     The retries are the runner's own (:func:`execute.tried`): an attempt that is lost is drawn again.
     """
     chance, total = random.Random(f"{seed} {job.name}"), 0.0
     if chance.random() < DEATH_SHARE:
-        attempts[job.name] += 1
-        return MEDIAN_S, KilledWorker(job.name)
+        return MEDIAN_S, KilledWorker(job.name), 1
 
     def attempt() -> Outcome:
         nonlocal total
-        attempts[job.name] += 1
         lasts = chance.lognormvariate(0.0, SPREAD) * MEDIAN_S
         point = chance.random()
         kind = INFRASTRUCTURE if point < LOST_SHARE else CELL_ERROR if point < LOST_SHARE + CELL_SHARE else OK
@@ -136,7 +134,7 @@ def drawn(job: Job, seed: int, attempts: Counter[str]) -> tuple[float, Outcome |
         return Outcome(kind, "" if kind == OK else "as drawn", seconds=lasts)
 
     outcome = tried(attempt)
-    return total, outcome
+    return total, outcome, len(outcome.tries)
 
 
 @dataclass(frozen=True)
@@ -175,15 +173,13 @@ def rehearse(folder: Path, n: int, *, seeds: int = SEEDS, slots: int = SLOTS, se
     """Write, plan, key and schedule ``n`` tasks in ``folder``; the outcomes go to ``outcomes.jsonl`` there."""
     write_project(folder, n, seeds=seeds)
     began, cpu = time.perf_counter(), time.process_time()
-    items = plan.build(folder, PROFILE)
-    jobs = runner.jobs_of([item for item in items if item.reasons], folder, "simulated", None)
+    jobs = runner.work(plan.stream(folder, PROFILE), folder).jobs
     planned, planned_cpu = time.perf_counter(), time.process_time()
     layout, cluster = Layout(folder), Cluster(min(slots, n), expected=len(jobs), seed=seed)
     with _quiet(), (folder / "outcomes.jsonl").open("w", encoding="utf-8") as stream:
         began_run = time.perf_counter()
         outcomes = runner.perform(jobs, _noted(stream), layout=layout, scheduler=cluster, slots=slots)
         ended = time.perf_counter()
-    kinds = Counter(outcome.kind for outcome in outcomes.values())
     return Figures(
         tasks=len(jobs),
         slots=cluster.slots,
@@ -192,8 +188,8 @@ def rehearse(folder: Path, n: int, *, seeds: int = SEEDS, slots: int = SLOTS, se
         task_ms=1000 * (ended - began_run - cluster.spent_s) / len(jobs),
         memory_mb=peak_mb(),
         makespan_h=cluster.makespan_s / 3600,
-        outcomes=dict(kinds),
-        tries=cluster.attempts.total(),
+        outcomes=dict(outcomes.counts),
+        tries=cluster.tries,
     )
 
 
@@ -246,7 +242,7 @@ def compare(n: int, *, seeds: int = SEEDS, slots: int = SLOTS) -> tuple[Figures,
 
 def report(small: Figures, large: Figures) -> list[str]:
     """The lines that ``simulate`` prints; a figure over its limit is marked."""
-    growth = 1000 * (large.memory_mb - small.memory_mb) / max(large.tasks - small.tasks, 1)
+    growth = large.memory_mb / small.memory_mb
     ends = ", ".join(f"{count} {kind}" for kind, count in sorted(large.outcomes.items(), key=lambda pair: -pair[1]))
 
     def limited(value: float, limit: float, unit: str) -> str:
@@ -256,7 +252,7 @@ def report(small: Figures, large: Figures) -> list[str]:
         f"{large.tasks} tasks on {large.slots} simulated slots",
         f"plan and key: {limited(large.plan_s, PLAN_LIMIT_S, 's')}, {large.plan_cpu_s:.2f} s of the CPU",
         f"schedule: {limited(large.task_ms, TASK_LIMIT_MS, 'ms a task')}, {small.task_ms:.2f} at {small.tasks}",
-        f"memory: {large.memory_mb:.0f} MB at most, {small.memory_mb:.0f} at {small.tasks} tasks; "
-        f"grows by {limited(growth, FLAT_KB, 'KB a task')}",
+        f"memory: {large.memory_mb:.1f} MB at most, {small.memory_mb:.1f} at {small.tasks} tasks; "
+        f"{limited(growth, FLAT, 'times as much')}",
         f"simulated: {large.makespan_h:.1f} h, {large.tries} attempts; {ends}",
     ]

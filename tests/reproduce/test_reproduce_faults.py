@@ -22,6 +22,7 @@ from mini_project import FINISH, Mini, gone, until
 
 from lib.reproduce import child, guard, runner, schedule, store
 from lib.reproduce.execute import Job, Outcome
+from lib.reproduce.spool import Spool
 from lib.reproduce.store import Layout
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="kill -9 of a parent is answered by Linux's own signal")
@@ -337,12 +338,12 @@ def test_a_lost_interrupt_is_noticed(mini: Mini, monkeypatch: pytest.MonkeyPatch
             return future
 
     monkeypatch.setattr(schedule, "choose", lambda *_: Deaf())
-    job = Job("demo/01", "smoke", "", str(mini.root), "", "", {}, (), 60.0, False, 1.0, "run")
+    jobs = Spool([Job("demo/01", "smoke", "", str(mini.root), "", "", {}, (), 60.0, False, 1.0, "run")])
     with runner.session(mini.layout):
-        outcomes = runner.perform(
-            [job], lambda _, outcome: outcome, layout=mini.layout, scheduler="inline", slots=1, budget_min=None
+        ended = runner.perform(
+            jobs, lambda _, outcome: outcome, layout=mini.layout, scheduler="inline", slots=1, budget_min=None
         )
-    assert [outcome.kind for outcome in outcomes.values()] == ["cancelled"]
+    assert ended.counts == {"cancelled": 1} and list(ended.bad) == ["demo/01 smoke"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 

@@ -457,7 +457,7 @@ def test_the_live_table_tells_state_progress_and_time_to_go(mini: Mini, tmp_path
     mini.add("02", FINISH)
     mini.add("03", FINISH)
     jobs = [replace(plan.job(item, mini.root, run="r"), estimate_s=100.0) for item in plan.build(mini.root, "smoke")]
-    shown = live.Live(jobs, tmp_path / "run.log", slots=2)
+    shown = live.Live([job.estimate_s for job in jobs], tmp_path / "run.log", slots=2)
     shown.started(jobs[0])
     shown.started(jobs[1])
     store.write_json(jobs[1].attempts / "x" / "progress.json", {"done": 3, "of": 9, "cell": "y = 1"})
@@ -465,10 +465,15 @@ def test_the_live_table_tells_state_progress_and_time_to_go(mini: Mini, tmp_path
     console = Console(width=120, record=True, file=io.StringIO())
     console.print(shown.table())
     text = console.export_text()
-    assert "1 of 3 done" in text
+    assert "1 of 3 done, 1 waiting" in text
     assert "about 1:40 to go" in text, "two jobs of 100 s on two slots"
-    for words in (("demo/01", "kernel died"), ("demo/02", "running", "3/9"), ("demo/03", "waiting")):
+    for words in (("demo/01", "kernel died"), ("demo/02", "running", "3/9")):
         assert any(all(word in line for word in words) for line in text.splitlines()), words
+    assert "demo/03" not in text
+    for _ in range(2 * live.SHOWN):
+        shown.ended(jobs[1], Outcome("ok"))
+    console.print(shown.table())
+    assert console.export_text().count("demo/02") == live.SHOWN, "the table fits a terminal"
     assert "demo/01 smoke: kernel died (1.0 s, killed, in the cell `x = 1`)" in (tmp_path / "run.log").read_text()
 
 

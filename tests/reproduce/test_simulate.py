@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +12,13 @@ import pytest
 from lib import experiments
 from lib.closure import Library
 from lib.reproduce import keys, plan, runner, simulate, simulate_project
-from lib.reproduce.child import CELL_ERROR, INFRASTRUCTURE, OK
+from lib.reproduce.child import CANCELLED, CELL_ERROR, INFRASTRUCTURE, OK
 from lib.reproduce.execute import TRIES, Job, Outcome, tried
+from lib.reproduce.spool import Spool
 from lib.reproduce.store import Layout
 
 TASKS, SLOTS = 300, 16
-MOST_OBJECTS = 10  # of a task that is over: its job, what the job holds, its outcome
+MOST_OBJECTS = 0.2  # that a task leaves: of those that went wrong, the outcome
 
 
 @pytest.fixture(scope="module")
@@ -52,29 +53,27 @@ def test_only_faults_of_the_infrastructure_are_tried_again(rehearsed: tuple[Path
 
 def test_the_slots_are_full_and_never_more_than_full(tmp_path: Path) -> None:
     simulate_project.write_project(tmp_path, 60)
-    jobs = runner.jobs_of(plan.build(tmp_path, "cpu"), tmp_path, "r", None)
+    jobs = runner.work(plan.stream(tmp_path, "cpu"), tmp_path).jobs
     cluster = simulate.Cluster(8, expected=len(jobs))
     done = runner.perform(jobs, lambda job, outcome: outcome, layout=Layout(tmp_path), scheduler=cluster, slots=1)
-    assert len(done) == 60 and cluster.most == 8 and not cluster.busy
+    assert done.counts.total() == 60 and cluster.most == 8 and not cluster.busy
     assert len(cluster.free) == 8 and max(cluster.free) == cluster.makespan_s
-    chance = Counter[str]()
-    lasts = [simulate.drawn(job, 0, chance)[0] for job in jobs]
+    lasts = [simulate.drawn(job, 0)[0] for job in jobs]
     assert max(max(lasts), sum(lasts) / 8) <= cluster.makespan_s <= sum(lasts) / 8 + max(lasts)
     assert sum(cluster.free) == pytest.approx(sum(lasts)), "the clock has no gaps"
 
 
 def test_draws_depend_on_the_job_and_not_on_the_order(tmp_path: Path) -> None:
     simulate_project.write_project(tmp_path, 20)
-    jobs = runner.jobs_of(plan.build(tmp_path, "cpu"), tmp_path, "r", None)
-    once = [simulate.drawn(job, 1, Counter()) for job in jobs]
-    again = [simulate.drawn(job, 1, Counter()) for job in reversed(jobs)][::-1]
-    assert [lasts for lasts, _ in once] == [lasts for lasts, _ in again]
-    assert [lasts for lasts, _ in once] != [simulate.drawn(job, 2, Counter())[0] for job in jobs]
+    jobs = runner.work(plan.stream(tmp_path, "cpu"), tmp_path).jobs
+    once = [simulate.drawn(job, 1)[0] for job in jobs]
+    again = [simulate.drawn(job, 1)[0] for job in reversed(jobs)][::-1]
+    assert once == again != [simulate.drawn(job, 2)[0] for job in jobs]
 
 
 def test_a_job_whose_workers_die_is_the_infrastructures_fault(tmp_path: Path) -> None:
     simulate_project.write_project(tmp_path, 20)
-    jobs = runner.jobs_of(plan.build(tmp_path, "cpu"), tmp_path, "r", None)
+    jobs = runner.work(plan.stream(tmp_path, "cpu"), tmp_path).jobs
 
     class Deadly(simulate.Cluster):
         def submit(self, job: Job) -> simulate.Future[Outcome]:
@@ -87,7 +86,7 @@ def test_a_job_whose_workers_die_is_the_infrastructures_fault(tmp_path: Path) ->
     done = runner.perform(
         jobs, lambda job, outcome: outcome, layout=Layout(tmp_path), scheduler=Deadly(4, expected=20), slots=1
     )
-    died = [outcome for outcome in done.values() if "died again and again" in outcome.message]
+    died = [outcome for outcome in done.bad.values() if "died again and again" in outcome.message]
     assert died and all(outcome.kind == INFRASTRUCTURE for outcome in died)
 
 
@@ -107,27 +106,77 @@ def test_the_real_keys_are_taken_and_studies_differ(tmp_path: Path) -> None:
     assert len({id(item.parts["modules"]) for item in items}) == 1, "one closure is held once"
 
 
-def test_what_is_held_grows_by_a_few_objects_a_task(tmp_path: Path) -> None:
+def test_what_is_held_does_not_grow_with_the_tasks(tmp_path: Path) -> None:
     def held(n: int) -> int:
         folder = tmp_path / str(n)
         simulate_project.write_project(folder, n)
         gc.collect()
         before = len(gc.get_objects())
-        jobs = runner.jobs_of(plan.build(folder, "cpu"), folder, "r", None)
+        jobs = runner.work(plan.stream(folder, "cpu"), folder).jobs
         cluster = simulate.Cluster(8, expected=n)
         done = runner.perform(jobs, lambda job, out: out, layout=Layout(folder), scheduler=cluster, slots=1)
-        assert len(done) == n
+        assert done.counts.total() == n
         gc.collect()
         return len(gc.get_objects()) - before
 
     held(20)  # what is imported once
-    few, many = held(40), held(240)
-    assert (many - few) / 200 < MOST_OBJECTS
+    few, many = held(40), held(440)
+    assert (many - few) / 400 < MOST_OBJECTS
+
+
+def test_a_spool_gives_back_what_it_was_given(tmp_path: Path) -> None:
+    simulate_project.write_project(tmp_path, 20)
+    jobs = [plan.job(item, tmp_path, run="r") for item in plan.build(tmp_path, "cpu")]
+    jobs[3] = replace(jobs[3], limit_s=0.1 + 0.2, gpu=True, context=jobs[3].context | {"parameters": {"text": "ä\n"}})
+    with Spool(jobs) as spool:
+        assert list(spool) == jobs and spool[3:5] == jobs[3:5] and spool[-1] == jobs[-1]
+        assert [place for place, on_gpu in enumerate(spool.on_gpu) if on_gpu] == [3]
+        assert list(spool.estimates) == [job.estimate_s for job in jobs]
+        with pytest.raises(IndexError):
+            spool[20]
+
+
+def test_a_budget_starts_the_short_ones_and_names_the_rest(tmp_path: Path) -> None:
+    simulate_project.write_project(tmp_path, 20)
+    items = plan.build(tmp_path, "cpu")
+    jobs = [
+        replace(plan.job(item, tmp_path, run="r"), estimate_s=60.0 * (place + 1)) for place, item in enumerate(items)
+    ]
+    said, cluster = list[str](), simulate.Cluster(4, expected=12)  # which fit
+    done = runner.perform(
+        Spool(reversed(jobs)),
+        lambda job, out: said.append(job.name) or out,
+        layout=Layout(tmp_path),
+        scheduler=cluster,
+        slots=1,
+        budget_min=12.5,
+    )
+    assert sorted(said) == [job.name for job in jobs[:12]], "the expected minutes of twelve fit"
+    assert done.counts[runner.NOT_STARTED] == 8 and not any(job.name in done.bad for job in jobs[12:])
+    log = (Layout(tmp_path).scratch / "logs" / "r.log").read_text()
+    assert log.count(runner.NOT_STARTED) == 8
+
+
+def test_a_stopped_run_names_what_did_not_end(tmp_path: Path) -> None:
+    simulate_project.write_project(tmp_path, 20)
+    jobs = runner.work(plan.stream(tmp_path, "cpu"), tmp_path).jobs
+    settled = list[str]()
+
+    def settle(job: Job, outcome: Outcome) -> Outcome:
+        if len(settled) == 5:
+            raise KeyboardInterrupt
+        settled.append(job.name)
+        return Outcome(OK)
+
+    cluster = simulate.Cluster(4, expected=20)
+    done = runner.perform(jobs, settle, layout=Layout(tmp_path), scheduler=cluster, slots=1)
+    assert done.counts == {OK: 5, CANCELLED: 15}
+    assert set(done.bad) == {job.name for job in jobs} - set(settled)
 
 
 def test_a_waiting_queue_is_not_walked_for_every_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     simulate_project.write_project(tmp_path, 200)
-    jobs = runner.jobs_of(plan.build(tmp_path, "cpu"), tmp_path, "r", None)
+    jobs = runner.work(plan.stream(tmp_path, "cpu"), tmp_path).jobs
     looked = 0
     real = runner.schedule.slot
 
@@ -152,6 +201,6 @@ def test_the_report_marks_what_is_over_its_limit() -> None:
     large = simulate.Figures(100, 4, 61.0, 1.0, 6.0, 60.0, 1.0, {OK: 99, CELL_ERROR: 1}, 101)
     text = simulate.report(small, large)
     assert "61.00 s (limit 60, OVER)" in text[1] and "6.00 ms a task (limit 5, OVER)" in text[2]
-    assert "grows by 111.11 KB a task (limit 12, OVER)" in text[3] and text[4].endswith("99 ok, 1 cell error")
+    assert "1.20 times as much (limit 1.1, OVER)" in text[3] and text[4].endswith("99 ok, 1 cell error")
     with pytest.raises(ValueError, match="at least 20"):
         simulate.compare(10)
