@@ -16,6 +16,7 @@ import csv
 import hashlib
 import io
 import json
+import math
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -36,12 +37,16 @@ TABLE = Path("reports") / "bench" / "cost.csv"
 COLUMNS = ("experiment", "share", "cpu_seconds", "peak_memory_mb", "parameters", "code", "cells")
 SHARES = (0.0, 0.3, 0.6)
 LIMIT_MIN = 15.0
+EVENLY = 8
 OPENS = "run.open("  # the call in a notebook that starts the clock of its CPU seconds
 ROUNDING = 0.02  # by how much cells may miss the CPU seconds of their run, as a share of them
 
 
 def between(small: Mapping[str, Literal], large: Mapping[str, Literal], share: float) -> dict[str, Literal]:
     """Parameters on the way from ``small`` to ``large``: counts at their geometric mean, all else as in ``large``.
+
+    Notebooks ask for even counts, for halves and quarters of them, or for powers of two. So between two powers of two
+    a count is one, and else a multiple of the largest power of two, at most :data:`EVENLY`, that divides both.
 
     Parameters
     ----------
@@ -50,8 +55,8 @@ def between(small: Mapping[str, Literal], large: Mapping[str, Literal], share: f
 
     Examples
     --------
-    >>> between({"n_seeds": 2, "width": 4}, {"n_seeds": 8, "width": 32}, 0.5)
-    {'n_seeds': 4, 'width': 32}
+    >>> between({"n_seeds": 2, "n_test": 16, "width": 4}, {"n_seeds": 8, "n_test": 120, "width": 32}, 0.5)
+    {'n_seeds': 4, 'n_test': 40, 'width': 32}
     """
     if share == 0:
         return dict(small)
@@ -61,8 +66,16 @@ def between(small: Mapping[str, Literal], large: Mapping[str, Literal], share: f
         countable = type(value) in (int, float) and isinstance(low, (int, float)) and min(low, float(value)) > 0
         if countable and cost_roles.role(name):
             middle = float(low) * (float(value) / float(low)) ** share
-            found[name] = round(middle) if type(value) is int else middle
+            found[name] = _count(middle, int(low), value) if type(value) is int else middle
     return found
+
+
+def _count(middle: float, low: int, high: int) -> int:
+    """A count near ``middle`` that divides as both ends do."""
+    if low.bit_count() == high.bit_count() == 1:
+        return int(2 ** round(math.log2(middle)))
+    unit = math.gcd(low, high, EVENLY)
+    return max(round(middle / unit), 1) * unit
 
 
 def code(notebook: Path) -> str:
