@@ -26,6 +26,8 @@ CALM = {  # one notebook takes minutes: Dask's sampling profiler and ticks, many
     "distributed.worker.profile.enabled": False,
     "distributed.admin.tick.interval": "1s",
     "distributed.admin.system-monitor.interval": "10s",
+    # asked for by Dask.capacity; the client's own look, which lists no worker, could overwrite the answer on its way
+    "distributed.client.scheduler-info-interval": "1h",
 }
 QUIET = logging.ERROR  # the live table says what happens; of Dask, errors only
 
