@@ -171,11 +171,13 @@ def test_between_keeps_sizes_and_shrinks_counts() -> None:
     large: dict[str, experiments.Literal] = {**LARGE, "width": 32, "n_patients": 0, "kind": "a"}
     small: dict[str, experiments.Literal] = {**SMALL, "n_patients": 9, "kind": "b"}
     middle = cost_receipts.between(small, large, 0.5)
-    assert middle == {**large, "n_seeds": 4, "epochs": 3, "n_train": 283, "n_test": 89, "n_masks": 91}
+    assert middle == {**large, "n_seeds": 4, "epochs": 3, "n_train": 280, "n_test": 88, "n_masks": 64}
     assert cost_receipts.between(small, large, 0) == small and cost_receipts.between(small, large, 1) == large
 
 
-SCALED = FINISH.replace('"cpu_seconds": 0.5', '"cpu_seconds": 0.5 * n_seeds, "peak_memory_mb": 100')
+SCALED = FINISH.replace(
+    '"cpu_seconds": 0.5', '"cpu_seconds": 0.5 * n_seeds, "spared_cpu_seconds": n_seeds // 32, "peak_memory_mb": 100'
+)
 
 
 def scaled(mini: Mini, *cells: str) -> None:
@@ -222,11 +224,14 @@ def test_runs_of_one_key_are_compared_with_each_other(mini: Mini) -> None:
     scaled(mini)
     assert mini.cli("run", "--profile", "cpu", "--scheduler", "inline", "--no-pages") == 0
     cost_receipts.measure(mini.root, None, [0.5, 1.0])
-    assert cost.repeats(mini.root) == [0.0], "the stub says 16 s each time; a smaller run is no repeat"
     receipt = mini.layout.report("demo/01", "cpu") / "receipt.json"
     content = json.loads(receipt.read_text())
-    receipt.write_text(json.dumps(content | {"seconds": content["seconds"] | {"cpu": 8.0}}))
-    assert cost.repeats(mini.root) == [pytest.approx(math.log(2))]
+    assert content["seconds"]["spared_cpu"] == 1.0
+    receipt.write_text(json.dumps(content | {"seconds": content["seconds"] | {"spared_cpu": None}}))
+    assert cost.repeats(mini.root) == [0.0], "the stub says 16 s each time; a smaller run is no repeat"
+    receipt.write_text(json.dumps(content | {"seconds": content["seconds"] | {"cpu": 5.0, "spared_cpu": 3.0}}))
+    assert cost.repeats(mini.root) == [pytest.approx(math.log(2))], "trainings that it found done are its own, too"
+    assert cost.runs(mini.root)["demo/01"][1.0].seconds == 16.0, "a run of the table takes the place of the receipt"
     assert "CPU seconds x2.00 apart in the median, 0 % within" in price.repeat_lines(cost.repeats(mini.root))[0]
     receipt.write_text(json.dumps(content | {"parameters": content["parameters"] | {"n_seeds": 3}}))
     assert cost.repeats(mini.root) == [] and price.repeat_lines([]) == []
