@@ -4,6 +4,7 @@ Every plotting function takes a tidy table (one row = one measurement), draws on
 are in inches: ``single`` suits half a page and a phone, ``double`` a full page.
 """
 
+from lib.plots.covers import covered, framed
 from lib.plots.masks import portraits
 from lib.plots.pictures import images
 from lib.plots.series import curve, dots, interval
@@ -15,10 +16,12 @@ __all__ = [
     "PALETTE",
     "VERDICT_COLOURS",
     "WIDTHS",
+    "covered",
     "curve",
     "dots",
     "figure",
     "forest",
+    "framed",
     "heat",
     "house_style",
     "images",

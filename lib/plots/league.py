@@ -103,15 +103,16 @@ def trade(
     Returns
     -------
     Axes
-        Legend at the right, outside. Methods whose prices differ by less than a tenth stand side by side, a
-        fifth apart, so that their intervals do not cover each other.
+        Legend at the right, outside. Methods whose prices differ by less than a fiftieth stand side by side, a tenth
+        apart and the cheapest first, so that their intervals do not cover each other.
     """
     ax = ax if ax is not None else figure(width="double", height=3.4)[1]
     methods = list(pd.unique(data[hue]))
     price = data.groupby(hue)[x].mean()
     for index, name in enumerate(methods):
-        alike = [other for other in methods if abs(np.log(price[other] / price[name])) < np.log(1.1)]
-        aside = 1.2 ** (alike.index(name) - (len(alike) - 1) / 2)
+        alike = [other for other in methods if abs(np.log(price[other] / price[name])) < np.log(1.02)]
+        alike.sort(key=lambda other: price[other])
+        aside = 1.1 ** (alike.index(name) - (len(alike) - 1) / 2)
         mean, low, high = interval(data[data[hue] == name].groupby(unit)[y].mean().to_numpy())
         colour = PALETTE[list(named).index(name)] if name in named else GREY
         ax.errorbar(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 
+from lib.plots.shared_heat import DARK
 from lib.plots.style import PALETTE, VERDICT_COLOURS, figure
 
 
@@ -40,6 +43,10 @@ def heat(matrix: pd.DataFrame, *, ax: Axes | None = None, unit_label: str = "", 
     sns.heatmap(
         matrix, annot=True, fmt=f".{digits}f", cmap="cividis", ax=ax, cbar_kws={"label": unit_label}, linewidths=0.5
     )
+    shares: Any = ax.collections[0].norm(matrix.to_numpy(dtype=float))
+    for text in ax.texts:
+        x, y = text.get_position()
+        text.set_color("black" if shares[int(float(y)), int(float(x))] > DARK else "white")
     ax.tick_params(axis="y", rotation=0)
     ax.grid(False)
     return ax

@@ -52,12 +52,12 @@ def points(ax):
 def test_points_stand_at_their_means_with_intervals():
     rng = np.random.default_rng(0)
     names = ["a", "b", "c"]
-    data = pd.DataFrame([(s, m, p, rng.random()) for s in range(5) for m, p in zip(names, (2, 2.1, 300), strict=True)])
+    data = pd.DataFrame([(s, m, p, rng.random()) for s in range(5) for m, p in zip(names, (2, 2.02, 300), strict=True)])
     data.columns = ["seed", "method", "passes", "rank"]
     ax = trade(data, x="passes", y="rank", hue="method", named=["b"], ax=figure()[1])
     found = points(ax)
     assert list(found) == names and ax.get_xscale() == "log"
-    assert found["c"][0] == pytest.approx(300) and found["a"][0] < 2 < found["b"][0] < 2.5
+    assert found["c"][0] == pytest.approx(300) and found["a"][0] < 2 < found["b"][0] < 2.2
     assert [found[name][2] for name in names] == [GREY.lower(), PALETTE[0].lower(), GREY.lower()]
     for name, container in zip(names, ax.containers, strict=True):
         mean, low, high = interval(data[data["method"] == name]["rank"].to_numpy())
