@@ -158,7 +158,7 @@ def runs(root: Path) -> dict[str, dict[float, Run]]:
         content = store.receipt(folder) if profile == "cpu" else None
         if content and content["outcome"] == "ok" and (content.get("seconds") or {}).get("cpu"):
             memory = content.get("peak_memory_mb") or math.nan
-            made = Run(experiment, 1.0, alone_s(content), float(memory), content["parameters"])
+            made = Run(experiment, 1.0, store.alone_s(content, "cpu"), float(memory), content["parameters"])
             found.setdefault(experiment, {})[1.0] = made
     for row in cost_receipts.current(root)[0]:
         share, parameters, cells = float(row["share"]), json.loads(row["parameters"]), tuple(json.loads(row["cells"]))
@@ -174,14 +174,8 @@ def repeats(root: Path) -> list[float]:
     for row in rows:
         content = store.receipt(Layout(root).report(row["experiment"], "cpu")) if float(row["share"]) == 1.0 else None
         if content and content["outcome"] == "ok" and content["parameters"] == json.loads(row["parameters"]):
-            found.append(math.log(float(row["cpu_seconds"]) / alone_s(content)))
+            found.append(math.log(float(row["cpu_seconds"]) / store.alone_s(content, "cpu")))
     return found
-
-
-def alone_s(receipt: Mapping[str, Any]) -> float:
-    """CPU seconds of a run, had it trained itself what it found trained by others."""
-    seconds = receipt["seconds"]
-    return float(seconds["cpu"]) + float(seconds.get("spared_cpu") or 0.0)
 
 
 def chain(taken: Mapping[float, Run], until: float = 1.0) -> list[Run]:

@@ -165,7 +165,7 @@ def _run(layout: Layout, setting: Setting, beside: Path) -> dict[str, Any] | Non
     return {
         "name": setting.name,
         "label": ", ".join(map(str, setting.values.values())),
-        "seconds": receipt["seconds"]["wall"],
+        "seconds": store.alone_s(receipt),
         "peak": receipt["peak_memory_mb"],
         "claims": {claim["id"]: claim for claim in store.read_json(folder / "claims.json")},
         "figures": ledger.figures(folder),

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lib import experiments
+from lib.reproduce import store
 
 SMALL = 1e-4  # numbers below are written with a power of ten
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -65,8 +66,8 @@ class Report:
 
     @property
     def seconds(self) -> float:
-        """Wall-clock seconds of the run; NaN when the receipt does not say."""
-        return float(self.receipt.get("seconds", {}).get("wall", math.nan))
+        """Wall-clock seconds of the run by itself; NaN when the receipt does not say."""
+        return store.alone_s(self.receipt)
 
     @property
     def anchor(self) -> str:

@@ -6,6 +6,7 @@ Costs come from the last receipt of the same profile where there is one, else fr
 from __future__ import annotations
 
 import fnmatch
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -163,7 +164,7 @@ def _item(
     parameters = experiments.effective(experiment, profile, sets) if sets else plain
     parts = keys.components(experiment, profile, parameters, root=layout.root, modules=shared.modules, shared=shared)
     last = store.receipt(layout.report(experiment.id, profile)) or {}
-    seconds = last.get("seconds", {}).get("wall")
+    seconds = store.alone_s(last)
     peak = last.get("peak_memory_mb")
     return Item(
         experiment=experiment,
@@ -172,9 +173,9 @@ def _item(
         modified=[name for name in parameters if parameters[name] != plain[name]],
         parts=parts,
         reasons=store.reasons(layout, experiment.id, profile, parts, trust),
-        minutes=seconds / 60 if seconds else experiment.minutes.get(profile, UNDECLARED_MINUTES),
+        minutes=seconds / 60 if math.isfinite(seconds) else experiment.minutes.get(profile, UNDECLARED_MINUTES),
         memory_gb=peak / 1000 if peak else experiment.memory_gb.get(profile, UNDECLARED_GB),
-        measured=bool(seconds),
+        measured=math.isfinite(seconds),
     )
 
 

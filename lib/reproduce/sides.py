@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lib.reproduce import diff, forest, ledger
+from lib.reproduce import diff, forest, ledger, store
 from lib.reproduce.diff import Difference, TableDifference
 
 LETTERS = ("a", "b")
@@ -56,7 +56,7 @@ def _run(folder: Path, receipt: Mapping[str, Any], root: Path) -> dict[str, Any]
         "name": name,
         "page": page if (reports / "site" / page).exists() and folder.is_relative_to(reports) else "",
         "datasets": ", ".join(receipt.get("datasets", ())) or "not stated",
-        "seconds": float(receipt.get("seconds", {}).get("wall", "nan")),
+        "seconds": store.alone_s(receipt),
         "revision": str((receipt.get("git") or {}).get("sha") or "")[:12],
         "modified": receipt.get("modified") or [],
     }

@@ -14,11 +14,12 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import json
+import math
 import os
 import shutil
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -129,6 +130,22 @@ def receipt(folder: Path) -> dict[str, Any] | None:
     """The receipt of a published report; None where there is none that can be read in full."""
     found = read_json(folder / RECEIPT)
     return found if isinstance(found, dict) and {"key", "components", "files", "outcome"} <= set(found) else None
+
+
+def alone_s(receipt: Mapping[str, Any], clock: str = "wall") -> float:
+    """Seconds that a run takes by itself: with the trainings that it found done, which take one thread.
+
+    Parameters
+    ----------
+    clock : {"wall", "cpu"}
+
+    Returns
+    -------
+    float
+        NaN when the receipt does not say.
+    """
+    seconds = receipt.get("seconds") or {}
+    return float(seconds.get(clock) or math.nan) + float(seconds.get("spared_cpu") or 0.0)
 
 
 def is_local(layout: Layout, folder: Path) -> bool:

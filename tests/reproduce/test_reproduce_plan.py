@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -447,6 +448,18 @@ def test_diff_of_two_runs_names_every_component(mini: Mini, tmp_path: Path, caps
         diff.located("demo/9", mini.root),
     ):
         pass
+
+
+def test_what_a_run_was_spared_counts_as_its_own_cost(mini: Mini) -> None:
+    mini.add("01", FINISH.replace('"cpu_seconds": 0.5', '"cpu_seconds": 0.5, "spared_cpu_seconds": 600.0'))
+    assert mini.run() == 0
+    receipt = mini.receipt("01")
+    assert receipt is not None and receipt["seconds"]["spared_cpu"] == 600.0
+    assert store.alone_s(receipt) == pytest.approx(receipt["seconds"]["wall"] + 600)
+    assert store.alone_s(receipt, "cpu") == pytest.approx(600.5)
+    assert math.isnan(store.alone_s({})) and math.isnan(store.alone_s({"seconds": {"wall": None, "spared_cpu": 5.0}}))
+    item = plan.build(mini.root, "smoke")[0]
+    assert item.measured and item.minutes == pytest.approx(store.alone_s(receipt) / 60)
 
 
 # --- what a person sees
