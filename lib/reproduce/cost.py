@@ -17,8 +17,8 @@ The quantile of that over the other notebooks, where as many runs were known, ti
 interval in logarithms (split conformal prediction). So it grows in proportion to the distance, also beyond what can be
 checked, as in the paper profile; that it goes on growing at this rate there is an assumption.
 
-CPU seconds, not wall: two runs at once on one machine, as receipts are made, slow each other down, and not each time
-alike. The median of measured over predicted of the other notebooks, the *factor*, corrects what all receipts have in
+CPU seconds, not wall: two runs at once on one machine, as receipts are made, slow each other down. A receipt counts
+with what trainings that it found done took their maker. The median of measured over predicted of the other notebooks, the *factor*, corrects what all receipts have in
 common, and nothing of what each has for itself; :func:`repeats` says how far apart two runs of one key are, which is
 the error that no model can be without. A cpu run of the table (share 1) takes the place of the receipt.
 

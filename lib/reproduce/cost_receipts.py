@@ -37,7 +37,7 @@ TABLE = Path("reports") / "bench" / "cost.csv"
 COLUMNS = ("experiment", "share", "cpu_seconds", "peak_memory_mb", "parameters", "code", "cells")
 SHARES = (0.0, 0.3, 0.6)
 LIMIT_MIN = 15.0
-EVENLY = 8
+EVENLY = 256
 OPENS = "run.open("  # the call in a notebook that starts the clock of its CPU seconds
 ROUNDING = 0.02  # by how much cells may miss the CPU seconds of their run, as a share of them
 
