@@ -18,9 +18,10 @@ interval in logarithms (split conformal prediction). So it grows in proportion t
 checked, as in the paper profile; that it goes on growing at this rate there is an assumption.
 
 CPU seconds, not wall: two runs at once on one machine, as receipts are made, slow each other down. A receipt counts
-with what trainings that it found done took their maker. The median of measured over predicted of the other notebooks, the *factor*, corrects what all receipts have in
-common, and nothing of what each has for itself; :func:`repeats` says how far apart two runs of one key are, which is
-the error that no model can be without. A cpu run of the table (share 1) takes the place of the receipt.
+with what trainings that it found done took their maker. The median of measured over predicted of the other notebooks,
+the *factor*, corrects what all receipts have in common, and nothing of what each has for itself; :func:`repeats` says
+how far apart two runs of one key are, which is the error that no model can be without. A cpu run of the table (share 1)
+takes the place of the receipt.
 
 :func:`check` leaves one notebook out: its small runs predict its cpu run, and terms, factor and quantile come from the
 others. A notebook without small runs, of which only the receipt is known, is taken for :data:`ALIKE` cells that took
