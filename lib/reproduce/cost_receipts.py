@@ -37,7 +37,7 @@ TABLE = Path("reports") / "bench" / "cost.csv"
 COLUMNS = ("experiment", "share", "cpu_seconds", "peak_memory_mb", "parameters", "code", "cells")
 SHARES = (0.0, 0.3, 0.6)
 LIMIT_MIN = 15.0
-EVENLY = 256
+EVENLY, FEW = 256, 8
 OPENS = "run.open("  # the call in a notebook that starts the clock of its CPU seconds
 ROUNDING = 0.02  # by how much cells may miss the CPU seconds of their run, as a share of them
 
@@ -46,7 +46,8 @@ def between(small: Mapping[str, Literal], large: Mapping[str, Literal], share: f
     """Parameters on the way from ``small`` to ``large``: counts at their geometric mean, all else as in ``large``.
 
     Notebooks ask for even counts, for halves and quarters of them, or for powers of two. So between two powers of two
-    a count is one, and else a multiple of the largest power of two, at most :data:`EVENLY`, that divides both.
+    a count is one, and else a multiple of the largest power of two, at most :data:`EVENLY`, that divides both. Counts
+    that start below :data:`FEW`, such as seeds, are not: steps that large would hide how the work grows with them.
 
     Parameters
     ----------
@@ -55,8 +56,8 @@ def between(small: Mapping[str, Literal], large: Mapping[str, Literal], share: f
 
     Examples
     --------
-    >>> between({"n_seeds": 2, "n_test": 16, "width": 4}, {"n_seeds": 8, "n_test": 120, "width": 32}, 0.5)
-    {'n_seeds': 4, 'n_test': 40, 'width': 32}
+    >>> between({"n_seeds": 2, "n_test": 16, "width": 4}, {"n_seeds": 8, "n_test": 120, "width": 32}, 0.3)
+    {'n_seeds': 3, 'n_test': 32, 'width': 32}
     """
     if share == 0:
         return dict(small)
@@ -72,6 +73,8 @@ def between(small: Mapping[str, Literal], large: Mapping[str, Literal], share: f
 
 def _count(middle: float, low: int, high: int) -> int:
     """A count near ``middle`` that divides as both ends do."""
+    if low < FEW:
+        return round(middle)
     if low.bit_count() == high.bit_count() == 1:
         return int(2 ** round(math.log2(middle)))
     unit = math.gcd(low, high, EVENLY)
