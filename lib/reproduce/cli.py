@@ -194,11 +194,12 @@ def _show_prices(root: Path, items: list[Item]) -> None:
 
     from lib.reproduce import price
 
-    prices, table = price.all_of(root, items), Table(*price.HEADINGS)
+    known = price.known(root)
+    prices, table = price.all_of(known, items), Table(*price.HEADINGS)
     for item in items:
         table.add_row(*price.row(item, prices.get(item.experiment.id)))
     _print(table)
-    typer.echo("\n".join(price.lines(root, items, prices)))
+    typer.echo("\n".join(price.lines(known, items, prices)))
 
 
 @app.command()

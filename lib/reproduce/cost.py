@@ -1,31 +1,33 @@
 """What a run that nobody has made yet will cost: seconds of the CPU, with an interval, from runs that were made.
 
-A notebook is the sum of its code cells, and a cell is a constant and one term of :mod:`lib.reproduce.cost_roles` (a
-product of counts, times a power of the operations for one sample). Which term, and how much of the cell is constant, is
-a grid of :data:`POINTS`: how well a point explains the cell's own small runs (smoke, and shares 0.3 and 0.6 of the way
-to cpu, see :mod:`lib.reproduce.cost_receipts`) times how often the cells of the *other* notebooks have chosen it is its
-chance. On this way each term grows in proportion to the share, in logarithms, so two small runs tell the terms apart.
-Cells of less than :data:`LUMP` of a run are one cell. Draws of a point for each cell give the seconds of the notebook,
-their median is the prediction, and the spread of their logarithms says how far the terms disagree.
+A notebook is the sum of its code cells. A cell is a sum of a constant and at most :data:`MOST_TERMS` terms of
+:mod:`lib.reproduce.cost_roles` (products of counts, times a power of the operations for one sample), each with a
+coefficient above 0. Every such sum is fitted to the cell's own small runs by least squares of the relative errors, and
+the sums are averaged: the chance of one is exp(-BIC / 2), BIC = misfit + log(runs) x coefficients, shared among all
+sums of as many terms (Raftery 1995, *Sociological Methodology* 25). Draws of a sum for each cell give the seconds of
+the notebook, their median is the prediction, and the spread of their logarithms says how far the sums disagree. Cells
+of less than :data:`LUMP` of a run are one cell.
 
-The interval is calibrated, not assumed. Every run in the table is predicted from the smaller ones of its notebook
-(smoke -> 0.3, 0.3 -> 0.6, 0.3 -> cpu, 0.6 -> cpu ...), and the error is divided by
+The small runs (see :mod:`lib.reproduce.cost_receipts`) are smoke, shares 0.3 and 0.6 of the way to cpu, and mixed ones,
+which tell apart what a cell multiplies. Smoke, which has other data and networks, counts where there are fewer than
+:data:`ENOUGH` others.
+
+The interval is calibrated, not assumed. Every run that is not mixed is predicted from the smaller ones of its notebook
+(smoke and 0.3 -> 0.6, ... -> cpu), and the error is divided by
 
     scale = sqrt(spread² + (REPEAT_SD * (1 + distance))²),    distance = |log(predicted / last measured run)|
 
-The quantile of that over the other notebooks, where as many runs were known, times the scale is the half width of the
+The quantile of that over the other notebooks, where as many shares were known, times the scale is the half width of the
 interval in logarithms (split conformal prediction). So it grows in proportion to the distance, also beyond what can be
 checked, as in the paper profile; that it goes on growing at this rate there is an assumption.
 
 CPU seconds, not wall: two runs at once on one machine, as receipts are made, slow each other down. A receipt counts
-with what trainings that it found done took their maker. The median of measured over predicted of the other notebooks,
-the *factor*, corrects what all receipts have in common, and nothing of what each has for itself; :func:`repeats` says
-how far apart two runs of one key are, which is the error that no model can be without. A cpu run of the table (share 1)
-takes the place of the receipt.
+with what trainings that it found done took their maker. :func:`repeats` says how far apart two runs of one key are,
+which is the error that no model can be without. A cpu run of the table (share 1) takes the place of the receipt.
 
-:func:`check` leaves one notebook out: its small runs predict its cpu run, and terms, factor and quantile come from the
-others. A notebook without small runs, of which only the receipt is known, is taken for :data:`ALIKE` cells that took
-the same and grow as those of the others do, with an interval that is calibrated on single runs.
+:func:`check` leaves one notebook out: its small runs predict its cpu run, and quantiles come from the others. Where
+only the receipt is known, a notebook is taken for :data:`ALIKE` cells that took the same and follow any of the terms,
+with an interval that is calibrated on single runs.
 """
 
 from __future__ import annotations
@@ -41,26 +43,26 @@ from typing import Any
 import numpy as np
 
 from lib.reproduce import cost_receipts, store
-from lib.reproduce.cost_roles import TERMS, change
+from lib.reproduce.cost_receipts import Design
+from lib.reproduce.cost_roles import growth, moved, operations, terms
 from lib.reproduce.store import Layout
 
 REPEAT_SD = 0.15  # of the logarithm of the CPU seconds of one key, from receipts that were made again
 CELL_SD = 0.10  # of one cell, between small runs
 SMOKE_SD = 0.30  # likewise of smoke, which has other data and networks
 CLOCK_S = 0.03  # of any cell, whatever it takes
-OUTLIER = 4.0  # standard deviations beyond which a run says no more
 WITHIN = 0.30
 COVERED = 0.80  # of the intervals hold what was measured
-UNKNOWN, FEWEST = 1.5, 5  # quantile of the errors where fewer were measured; the factor is then 1
+UNKNOWN, FEWEST = 1.5, 5  # quantile of the errors where fewer were measured
 LUMP = 0.01
+MOST_TERMS = 2
+ENOUGH = 3  # runs beside smoke, whose data and networks are others: with so many it counts no more
+TINY = 1e-9
 ALIKE = 8
 MOST = 3
-DRAWS = 400
-EVEN = 0.2  # share of the chances that is the same for all points
-CONSTANT = (0.0, 0.01, 0.03, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.97, 0.99)  # what hardly grows yet may grow most later
-OPERATIONS = (0.5, 1.0)  # small networks wait more than they compute
-_growing = itertools.product(range(1, len(TERMS)), CONSTANT, OPERATIONS)
-POINTS = np.array([(0, 1.0, 1.0), *_growing])  # (points, 3): index of the term, constant share, exponent of operations
+DRAWS = 300
+OPERATIONS = (0.5, 0.75, 1.0)  # exponents; small networks wait more than they compute
+CPU = Design(1.0)
 
 
 @dataclass(frozen=True)
@@ -70,19 +72,19 @@ class Run:
     Attributes
     ----------
     experiment : str
-    share : float
-        0 for smoke, 1 for cpu, between for a small run.
+    design : Design
+        Share 0 for smoke, 1 for cpu, between for a small run.
     seconds : float
         Of the CPU, in the notebook.
     memory_mb : float
-        Peak of the process.
+        Peak of the process; NaN for a run that found trainings done, which take memory.
     parameters : mapping
     cells : tuple of float
         Seconds of each code cell; empty for a receipt, which does not tell them.
     """
 
     experiment: str
-    share: float
+    design: Design
     seconds: float
     memory_mb: float
     parameters: Mapping[str, Any]
@@ -95,18 +97,12 @@ class Model:
 
     Attributes
     ----------
-    chances : ndarray, (points,)
-        Of each of :data:`POINTS` for a cell that was not measured.
-    factor : float
-        Measured over predicted of cpu receipts, the median.
     widths : dict of float
-        Quantile of the scaled errors, by how many runs of the notebook were known.
+        Quantile of the scaled errors, by how many shares of the notebook were known.
     notebooks : int
         Whose runs the fit has seen.
     """
 
-    chances: np.ndarray
-    factor: float
     widths: dict[int, float]
     notebooks: int
 
@@ -132,8 +128,6 @@ class Held:
     estimate : Estimate
     measured : float
         Seconds.
-    factor : float
-        In the estimate; 1 where the cpu run is one of the table.
     receipt : bool
         Whether it is not one of the table.
     """
@@ -143,7 +137,6 @@ class Held:
     small: float
     estimate: Estimate
     measured: float
-    factor: float
     receipt: bool
 
     @property
@@ -152,20 +145,20 @@ class Held:
         return math.log(self.estimate.value / self.measured)
 
 
-def runs(root: Path) -> dict[str, dict[float, Run]]:
-    """Every measured run of a project, by experiment and share: those of the table, and other cpu receipts."""
-    found: dict[str, dict[float, Run]] = {}
+def runs(root: Path) -> dict[str, dict[Design, Run]]:
+    """Every measured run of a project, by experiment and design: those of the table, and other cpu receipts."""
+    found: dict[str, dict[Design, Run]] = {}
     for experiment, profile, folder in Layout(root).receipts():
         content = store.receipt(folder) if profile == "cpu" else None
         if content and content["outcome"] == "ok" and (content.get("seconds") or {}).get("cpu"):
-            memory = content.get("peak_memory_mb") or math.nan
-            made = Run(experiment, 1.0, store.alone_s(content, "cpu"), float(memory), content["parameters"])
-            found.setdefault(experiment, {})[1.0] = made
+            memory = math.nan if store.found_trainings(content) else float(content.get("peak_memory_mb") or math.nan)
+            made = Run(experiment, CPU, store.alone_s(content, "cpu"), memory, content["parameters"])
+            found.setdefault(experiment, {})[CPU] = made
     for row in cost_receipts.current(root)[0]:
-        share, parameters, cells = float(row["share"]), json.loads(row["parameters"]), tuple(json.loads(row["cells"]))
+        parameters, cells = json.loads(row["parameters"]), tuple(json.loads(row["cells"]))
         seconds, memory = float(row["cpu_seconds"]), float(row["peak_memory_mb"])
-        made = Run(row["experiment"], share, seconds, memory, parameters, cells)
-        found.setdefault(made.experiment, {})[share] = made
+        made = Run(row["experiment"], cost_receipts.design(row), seconds, memory, parameters, cells)
+        found.setdefault(made.experiment, {})[made.design] = made
     return found
 
 
@@ -173,20 +166,23 @@ def repeats(root: Path) -> list[float]:
     """``log(table / receipt)`` of the CPU seconds of every cpu run that the table holds again, parameters the same."""
     rows, found = cost_receipts.current(root)[0], []
     for row in rows:
-        content = store.receipt(Layout(root).report(row["experiment"], "cpu")) if float(row["share"]) == 1.0 else None
-        if content and content["outcome"] == "ok" and content["parameters"] == json.loads(row["parameters"]):
+        content = store.receipt(Layout(root).report(row["experiment"], "cpu"))
+        if cost_receipts.design(row) != CPU or not content or content["outcome"] != "ok":
+            continue
+        if content["parameters"] == json.loads(row["parameters"]):
             found.append(math.log(float(row["cpu_seconds"]) / store.alone_s(content, "cpu")))
     return found
 
 
-def chain(taken: Mapping[float, Run], until: float = 1.0) -> list[Run]:
-    """The runs of one notebook, the smallest first, up to a share."""
-    return [run for share, run in sorted(taken.items()) if share <= until]
+def chain(taken: Mapping[Design, Run], until: float = 1.0) -> list[Run]:
+    """The runs of one notebook up to a share, the smallest first and of each share the mixed ones first."""
+    found = (run for design, run in taken.items() if design.share <= until)
+    return sorted(found, key=lambda run: (run.design.share, not run.design.mix, run.design.mix))
 
 
 def _known(path: Sequence[Run]) -> int:
-    """How many runs tell their cells, from 1 to :data:`MOST`: with one or none, growth was not seen."""
-    return min(max(sum(bool(run.cells) for run in path), 1), MOST)
+    """How many shares tell their cells, from 1 to :data:`MOST`: with one or none, growth was not seen."""
+    return min(max(len({run.design.share for run in path if run.cells}), 1), MOST)
 
 
 def _cells(path: Sequence[Run]) -> np.ndarray:
@@ -197,158 +193,183 @@ def _cells(path: Sequence[Run]) -> np.ndarray:
     return np.asarray(np.maximum(cells, CLOCK_S))
 
 
-def _growth(before: Run, parameters: Mapping[str, Any]) -> np.ndarray:
-    """How a cell of each of :data:`POINTS` grows from a run, (points,)."""
-    terms, sized = change(before.parameters, parameters)
-    index, constant, exponent = POINTS.T
-    return np.asarray(constant + (1 - constant) * np.exp(terms[index.astype(int)] + exponent * sized))
+def _sums(count: int) -> list[list[np.ndarray]]:
+    """The sums of some of so many terms, of which the first is the constant.
 
-
-def _chances(path: Sequence[Run], before: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Seconds of the cells in the last run, (cells,), and the chances of each, (cells, points)."""
-    cells = _cells(path)
-    likelihood = np.tile(np.log(before), (cells.shape[1], 1))
-    for run, seconds in zip(path[:-1], cells[:-1], strict=True):
-        left = np.log(seconds / cells[-1])[:, None] - np.log(_growth(path[-1], run.parameters))
-        sd = np.hypot(CELL_SD if run.share else SMOKE_SD, CLOCK_S * np.hypot(1 / seconds, 1 / cells[-1]))
-        likelihood -= 0.5 * np.minimum((left / sd[:, None]) ** 2, OUTLIER**2)
-    chances = np.exp(likelihood - likelihood.max(axis=1, keepdims=True))
-    return cells[-1], chances / chances.sum(axis=1, keepdims=True)
-
-
-def _grown(path: Sequence[Run], parameters: Mapping[str, Any], before: np.ndarray) -> tuple[float, float]:
-    """Seconds of a run that was not made, before any correction, and the scale of their error in logarithms.
-
-    Where the last run has no cells, those of the smaller ones say how it grows.
+    Returns
+    -------
+    list of list of ndarray, (sums, coefficients)
+        Indices of terms; outer: by how many terms beside the constant, inner: without it and with it.
     """
-    known = [run for run in path if run.cells] or path[-1:]
-    seconds, chances = _chances(known, before)
-    random = np.random.default_rng(0)
-    drawn = np.array([random.choice(len(POINTS), size=DRAWS, p=own) for own in chances])  # (cells, draws)
-    totals = seconds @ _growth(known[-1], parameters)[drawn]
-    if known[-1] is not path[-1]:
-        totals *= path[-1].seconds / (seconds @ _growth(known[-1], path[-1].parameters)[drawn])
-    value = float(np.median(totals))
-    distance = abs(math.log(value / path[-1].seconds))
-    return value, math.hypot(float(np.std(np.log(totals))), REPEAT_SD * (1 + distance))
-
-
-def _chosen(measured: Mapping[str, Mapping[float, Run]]) -> dict[str, np.ndarray]:
-    """How often the cells of each notebook choose each point, by what they took; from its small runs."""
-    even, found = np.full(len(POINTS), 1 / len(POINTS)), {}
-    for name, taken in measured.items():
-        path = [run for run in chain(taken) if run.cells and run.share < 1]
-        if len(path) > 1:
-            seconds, chances = _chances(path, even)
-            found[name] = seconds @ chances / seconds.sum()
+    found = [[np.zeros((1, 1), dtype=int)]]
+    for size in range(1, min(MOST_TERMS, count - 1) + 1):
+        chosen = np.array(list(itertools.combinations(range(1, count), size)))
+        found.append([chosen, np.column_stack([np.zeros(len(chosen), dtype=int), chosen])])
     return found
 
 
-def _prior(chosen: Mapping[str, np.ndarray], without: str) -> np.ndarray:
-    """Chances of the points for the cells of a notebook, (points,): what those of the others have chosen."""
-    even = np.full(len(POINTS), 1 / len(POINTS))
-    others = [own for name, own in chosen.items() if name != without]
-    return EVEN * even + (1 - EVEN) * np.mean(others, axis=0) if others else even
+def _fitted(
+    terms_at: np.ndarray, seconds: np.ndarray, sds: np.ndarray, sums: Sequence[Sequence[np.ndarray]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fit every sum to one cell.
+
+    Parameters
+    ----------
+    terms_at : ndarray, (runs, terms)
+        The terms in each run.
+    seconds, sds : ndarray, (runs,)
+        Of the cell, and standard deviations of their logarithms.
+    sums : sequence
+        As :func:`_sums` gives them.
+
+    Returns
+    -------
+    ndarray, (sums, terms); ndarray, (sums,)
+        Coefficients of the sums whose coefficients are all above 0, and the chance of each.
+    """
+    scaled = terms_at / (sds * seconds)[:, None]
+    products, goal = scaled.T @ scaled, scaled.T @ (1 / sds)
+    products += np.diag(TINY * np.diag(products))  # of two terms that the runs cannot tell apart each gets half
+    found, worth = [], []
+    for alike in sums:
+        among = math.log(sum(map(len, alike)))
+        for chosen in alike:
+            fitted = np.linalg.solve(products[chosen[:, :, None], chosen[:, None, :]], goal[chosen][..., None])[..., 0]
+            misfit = np.sum(sds**-2.0) - np.sum(fitted * goal[chosen], axis=1)
+            coefficients = np.zeros((len(chosen), terms_at.shape[1]))
+            np.put_along_axis(coefficients, chosen, fitted, axis=1)
+            above = (fitted > 0).all(axis=1)
+            found.append(coefficients[above])
+            worth.append((-0.5 * (misfit + math.log(len(seconds)) * chosen.shape[1]) - among)[above])
+    chances = np.exp(np.concatenate(worth) - max(map(np.max, filter(len, worth))))
+    return np.concatenate(found), chances / chances.sum()
+
+
+def _drawn(path: Sequence[Run], wanted: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """Seconds of runs that were not made, (draws, wanted). Each cell of a single run follows any one term."""
+    last, random = path[-1].parameters, np.random.default_rng(0)
+    every = [*(run.parameters for run in path), *wanted]
+    among = terms(moved(every))
+    sums, cells = _sums(len(among)), _cells(path)
+    sd = np.array([CELL_SD if run.design.share else SMOKE_SD for run in path])
+    found = []
+    sized = {round(operations(parameters), 9) for parameters in every}
+    for exponent in OPERATIONS if len(sized) > 1 else (1.0,) * len(OPERATIONS):
+        grown = np.array([growth(among, last, parameters, exponent) for parameters in every])
+        known, asked = np.split(grown, [len(path)])
+        drawn = np.zeros((DRAWS // len(OPERATIONS), len(wanted)))
+        for seconds in cells.T:
+            if len(path) > 1:
+                coefficients, chances = _fitted(known, seconds, np.hypot(sd, CLOCK_S / seconds), sums)
+                totals = coefficients @ asked.T
+            else:
+                totals, chances = seconds * asked.T, np.full(len(among), 1 / len(among))
+            drawn += totals[random.choice(len(totals), size=len(drawn), p=chances)]
+        found.append(drawn)
+    return np.concatenate(found)
+
+
+def _grown(path: Sequence[Run], parameters: Mapping[str, Any]) -> tuple[float, float]:
+    """Seconds of a run that was not made, and the scale of their error in logarithms.
+
+    The last run is met: where it has no cells, those of the smaller ones say how it grows.
+    """
+    known, last = [run for run in path if run.cells] or path[-1:], path[-1]
+    beside = [run for run in known if run.design.share]
+    known = beside if len(beside) >= ENOUGH else known
+    totals, met = _drawn(known, [parameters, last.parameters]).T
+    totals = totals * last.seconds / met
+    value = float(np.median(totals))
+    distance = abs(math.log(value / last.seconds))
+    return value, math.hypot(float(np.std(np.log(totals))), REPEAT_SD * (1 + distance))
 
 
 @dataclass(frozen=True)
-class _Tried:
+class Tried:
     """A run that smaller ones have predicted.
 
     Attributes
     ----------
     known : int
-        How many runs, as :func:`_known` counts them.
-    receipt : bool
-        Whether a receipt was predicted.
+        How many shares, as :func:`_known` counts them.
     error, scale : float
         Logarithm of measured over predicted, and what divides it.
     """
 
     known: int
-    receipt: bool
     error: float
     scale: float
 
 
-def _tried(taken: Mapping[float, Run], before: np.ndarray) -> list[_Tried]:
-    """Predict every run of a notebook from those up to each smaller one, and from that one alone without its cells.
+def _tried(taken: Mapping[Design, Run]) -> list[Tried]:
+    """Predict every run of a notebook from those up to each smaller share, and from a single one without its cells.
 
     Not from smoke alone: what is known of a notebook by one run is its receipt.
     """
-    path, found = chain(taken), []
-    for at, last in enumerate(path):
-        for target in path[at + 1 :]:
-            single = [[replace(last, cells=())]] if last.share else []
-            for known in single + ([path[: at + 1]] if at else []):
-                value, scale = _grown(known, target.parameters, before)
-                error = math.log(target.seconds / value)
-                found.append(_Tried(_known(known), not target.cells, error, scale))
+    even, found = [run for run in chain(taken) if not run.design.mix], []
+    for at, last in enumerate(even):
+        for target in even[at + 1 :]:
+            single = [[replace(last, cells=())]] if last.design.share else []
+            for known in single + ([chain(taken, last.design.share)] if at else []):
+                value, scale = _grown(known, target.parameters)
+                found.append(Tried(_known(known), math.log(target.seconds / value), scale))
     return found
 
 
-def _model(chosen: Mapping[str, np.ndarray], tried: Mapping[str, Sequence[_Tried]], without: str = "") -> Model:
-    """What all notebooks but one say: chances of the points, factor, and quantiles of the scaled errors."""
-    others = [own for name, own in tried.items() if name != without]
-    every = [one for own in others for one in own]
-    crossed = [[one.error for one in own if one.known > 1 and one.receipt] for own in others]
-    errors = [own[-1] for own in crossed if own]  # from all small runs
-    factor = float(np.median(errors)) if len(errors) >= FEWEST else 0.0
-    widths = dict[int, float]()
-    for known in range(1, MOST + 1):
-        scores = [abs(one.error - factor * one.receipt) / one.scale for one in every if one.known == known]
-        rank = min(math.ceil((len(scores) + 1) * COVERED), len(scores))  # of a new case among those seen
-        widths[known] = sorted(scores)[rank - 1] if len(scores) >= FEWEST else UNKNOWN
-    return Model(_prior(chosen, without), math.exp(factor), widths, len(tried) - (without in tried))
+def tried(measured: Mapping[str, Mapping[Design, Run]]) -> dict[str, list[Tried]]:
+    """Every run that smaller ones of its notebook predict, by experiment; takes seconds."""
+    return {name: _tried(taken) for name, taken in measured.items() if len(taken) > 1}
 
 
-def _evidence(
-    measured: Mapping[str, Mapping[float, Run]],
-) -> tuple[dict[str, np.ndarray], dict[str, list[_Tried]]]:
-    """What :func:`_model` makes of runs."""
-    chosen = _chosen(measured)
-    return chosen, {name: _tried(taken, _prior(chosen, name)) for name, taken in measured.items() if len(taken) > 1}
-
-
-def fit(measured: Mapping[str, Mapping[float, Run]]) -> Model:
-    """What notebooks say about another one.
+def fit(every: Mapping[str, Sequence[Tried]], without: str = "") -> Model:
+    """What all notebooks but one say about another one: quantiles of the scaled errors.
 
     Parameters
     ----------
-    measured : mapping
-        As :func:`runs` gives it.
+    every : mapping
+        As :func:`tried` gives it.
+    without : str
+        The experiment that is left out.
     """
-    return _model(*_evidence(measured))
+    scored = [one for name, own in every.items() for one in own if name != without]
+    widths = dict[int, float]()
+    for known in range(1, MOST + 1):
+        scores = [abs(one.error) / one.scale for one in scored if one.known == known]
+        rank = min(math.ceil((len(scores) + 1) * COVERED), len(scores))  # of a new case among those seen
+        widths[known] = sorted(scores)[rank - 1] if len(scores) >= FEWEST else UNKNOWN
+    return Model(widths, len(every) - (without in every))
 
 
-def predict(model: Model, path: Sequence[Run], parameters: Mapping[str, Any], *, alone: bool = False) -> Estimate:
+def predict(model: Model, path: Sequence[Run], parameters: Mapping[str, Any]) -> Estimate:
     """CPU seconds of a run that was not made, from the runs of the same notebook.
 
     Parameters
     ----------
     path : sequence of Run
         At least one, as :func:`chain` gives them.
-    alone : bool
-        Whether the run is made as those of the table are; else as the receipts were, and the factor corrects it.
     """
-    value, scale = _grown(path, parameters, model.chances)
+    value, scale = _grown(path, parameters)
     width = model.widths[_known(path)] * scale
-    value *= model.factor if path[-1].cells and not alone else 1.0
     return Estimate(value, value * math.exp(-width), value * math.exp(width))
 
 
-def check(measured: Mapping[str, Mapping[float, Run]]) -> list[Held]:
-    """Predict every cpu run that has small runs, from those up to each of them and from the *other* notebooks."""
-    (chosen, tried), found = _evidence(measured), []
+def check(measured: Mapping[str, Mapping[Design, Run]], every: Mapping[str, Sequence[Tried]]) -> list[Held]:
+    """Predict every cpu run that has small runs, from those up to each share; intervals by the *other* notebooks.
+
+    Parameters
+    ----------
+    measured, every : mapping
+        As :func:`runs` and :func:`tried` give them.
+    """
+    found = []
     for name, taken in sorted(measured.items()):
-        smaller = [share for share in sorted(taken) if 0 < share < 1]
-        if 1.0 not in taken or not smaller:
+        smaller = [run for run in chain(taken) if 0 < run.design.share < 1 and not run.design.mix]
+        if CPU not in taken or not smaller:
             continue
-        model, cpu = _model(chosen, tried, name), taken[1.0]
-        for share in smaller:
-            estimate = predict(model, chain(taken, share), cpu.parameters, alone=bool(cpu.cells))
-            factor, receipt = 1.0 if cpu.cells else model.factor, not cpu.cells
-            found.append(Held(name, share, taken[share].seconds, estimate, cpu.seconds, factor, receipt))
+        model, cpu = fit(every, name), taken[CPU]
+        for last in smaller:
+            estimate = predict(model, chain(taken, last.design.share), cpu.parameters)
+            found.append(Held(name, last.design.share, last.seconds, estimate, cpu.seconds, not cpu.cells))
     return found
 
 

@@ -5,6 +5,10 @@ other, publishes nothing, and writes what the runs took to ``reports/bench/cost.
 on where it was stopped. Sizes of networks and pictures stay those of the cpu profile: only counts (images, seeds,
 passes, draws) shrink, so that what a unit of work costs stays the same. The smoke profile itself is share 0.
 
+Where all counts grow at once, no run tells which of them a cell multiplies. :data:`MIXES` further runs do: in each some
+counts are as at :data:`LOW` and some as at :data:`HIGH`, a two-level fractional factorial design, and no two of the
+counts that grow most are high in the same runs.
+
 A row holds the CPU seconds of every code cell, and a hash of the code: the row of a notebook whose code cells have
 changed since counts for nothing and is measured again. A machine that does nothing else gives the best rows.
 """
@@ -15,12 +19,13 @@ import argparse
 import csv
 import hashlib
 import io
+import itertools
 import json
 import math
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,8 +39,10 @@ from lib.reproduce.spool import Spool
 from lib.reproduce.store import Layout, read_json
 
 TABLE = Path("reports") / "bench" / "cost.csv"
-COLUMNS = ("experiment", "share", "cpu_seconds", "peak_memory_mb", "parameters", "code", "cells")
+COLUMNS = ("experiment", "share", "mix", "cpu_seconds", "peak_memory_mb", "parameters", "code", "cells")
 SHARES = (0.0, 0.3, 0.6)
+LOW, HIGH, MIXES = 0.3, 0.6, 3
+RAISED = (0b001, 0b010, 0b100, 0b011, 0b101, 0b110, 0b111, 0b000)  # in which mixes a count is high, fastest first
 LIMIT_MIN = 15.0
 EVENLY, FEW = 256, 8
 OPENS = "run.open("  # the call in a notebook that starts the clock of its CPU seconds
@@ -81,6 +88,30 @@ def _count(middle: float, low: int, high: int) -> int:
     return max(round(middle / unit), 1) * unit
 
 
+def mixed(small: Mapping[str, Literal], large: Mapping[str, Literal], mix: int) -> dict[str, Literal]:
+    """Parameters with some counts at :data:`LOW` and some at :data:`HIGH`.
+
+    A count that is the same at both is raised to that of ``large``.
+
+    Parameters
+    ----------
+    mix : int
+        From 1 to :data:`MIXES`.
+
+    Examples
+    --------
+    >>> mixed({"n_seeds": 2, "n_test": 10, "width": 4}, {"n_seeds": 8, "n_test": 160, "width": 32}, 1)
+    {'n_seeds': 3, 'n_test': 52, 'width': 32}
+    """
+    low, high = between(small, large, LOW), between(small, large, HIGH)
+    moved = {name: value for name, value in low.items() if value != large[name]}
+    fastest = sorted(moved, key=lambda name: (-abs(math.log(float(large[name]) / float(small[name]))), name))
+    for name, raised in zip(fastest, itertools.cycle(RAISED)):
+        if raised >> (mix - 1) & 1:
+            low[name] = high[name] if high[name] != low[name] else large[name]
+    return low
+
+
 def code(notebook: Path) -> str:
     """A hash of what the code cells of a notebook do, and of how many there are."""
     cells = keys.code_cells(notebook)
@@ -107,25 +138,59 @@ def cells_of(executed: Path, cpu_seconds: float) -> list[float]:
     return [round(cpu_seconds * seconds / sum(taken), 4) for seconds in taken]
 
 
+@dataclass(frozen=True, order=True)
+class Design:
+    """What is small in a run.
+
+    Attributes
+    ----------
+    share : float
+        Of the way from smoke to cpu that the largest counts have gone.
+    mix : int
+        Which of the mixed runs it is, 0 where all counts have gone the same share.
+    """
+
+    share: float
+    mix: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.share:g}" + (f"-mix{self.mix}" if self.mix else "")
+
+
+def designs(shares: Sequence[float], mixes: Sequence[int] = ()) -> list[Design]:
+    """Those of some shares, and of some mixes."""
+    return [*map(Design, shares), *(Design(HIGH, mix) for mix in mixes)]
+
+
 def jobs_of(
-    root: Path, wanted: str | None, shares: Sequence[float], run: str, rows: Sequence[Mapping[str, str]]
-) -> dict[str, tuple[float, Job]]:
-    """``(share, job)`` by the name of the job, without those that the rows have."""
-    done = {(row["experiment"], float(row["share"])) for row in rows}
-    found: dict[str, tuple[float, Job]] = {}
-    for share in shares:
-        for item in plan.build(root, "cpu" if share else "smoke", only=wanted):
-            values = between(experiments.effective(item.experiment, "smoke"), item.parameters, share)
+    root: Path, wanted: str | None, asked: Sequence[Design], run: str, rows: Sequence[Mapping[str, str]]
+) -> dict[str, tuple[Design, Job]]:
+    """``(design, job)`` by the name of the job, without those that the rows have and mixes that mix nothing."""
+    done = {(row["experiment"], design(row)) for row in rows}
+    found: dict[str, tuple[Design, Job]] = {}
+    for own in asked:
+        for item in plan.build(root, "cpu" if own.share else "smoke", only=wanted):
+            smoke = experiments.effective(item.experiment, "smoke")
+            values = between(smoke, item.parameters, own.share)
+            if own.mix:
+                even, values = values, mixed(smoke, item.parameters, own.mix)
+                if values in (even, between(smoke, item.parameters, LOW)):
+                    continue
             small = replace(item, parameters=values, parts={**item.parts, "parameters": values})
             job = plan.job(small, root, run=run, limit_min=LIMIT_MIN)
-            minutes = item.experiment.minutes.get("smoke", item.minutes) ** (1 - share) * item.minutes**share
-            job = replace(job, profile=f"{item.profile}-{share:g}", estimate_s=60 * minutes)
-            if (job.experiment, share) not in done:
-                found[job.name] = share, job
+            minutes = item.experiment.minutes.get("smoke", item.minutes) ** (1 - own.share) * item.minutes**own.share
+            job = replace(job, profile=f"{item.profile}-{own}", estimate_s=60 * minutes)
+            if (job.experiment, own) not in done:
+                found[job.name] = own, job
     return found
 
 
-def measure(root: Path, wanted: str | None, shares: Sequence[float]) -> tuple[list[dict[str, str]], list[str]]:
+def design(row: Mapping[str, str]) -> Design:
+    """That of a row of the table."""
+    return Design(float(row["share"]), int(row["mix"]))
+
+
+def measure(root: Path, wanted: str | None, asked: Sequence[Design]) -> tuple[list[dict[str, str]], list[str]]:
     """Run the notebooks that the table lacks; the table is written as they end.
 
     Returns
@@ -149,7 +214,7 @@ def measure(root: Path, wanted: str | None, shares: Sequence[float]) -> tuple[li
             "removes; run it in a fresh clone"
         )
     with runner.session(layout):
-        jobs = jobs_of(root, wanted, shares, runner.new_name(), rows)
+        jobs = jobs_of(root, wanted, asked, runner.new_name(), rows)
 
         def settle(job: Job, outcome: Outcome) -> Outcome:
             own = read_json(Path(outcome.attempt) / "finished.json") if outcome.attempt else None
@@ -169,10 +234,11 @@ def measure(root: Path, wanted: str | None, shares: Sequence[float]) -> tuple[li
     return rows, [f"{job}: {one.kind}, {one.message}" for job, one in ended.bad.items()]
 
 
-def _row(job: Job, share: float, own: Mapping[str, Any], attempt: Path) -> dict[str, str]:
+def _row(job: Job, of: Design, own: Mapping[str, Any], attempt: Path) -> dict[str, str]:
     return {
         "experiment": job.experiment,
-        "share": f"{share:g}",
+        "share": f"{of.share:g}",
+        "mix": str(of.mix),
         "cpu_seconds": f"{own['cpu_seconds']:.2f}",
         "peak_memory_mb": f"{own['peak_memory_mb']:.0f}",
         "parameters": json.dumps(job.context["parameters"], sort_keys=True),
@@ -194,13 +260,13 @@ def current(root: Path) -> tuple[list[dict[str, str]], list[str]]:
     for row in read(root):
         name = row["experiment"]
         if name not in declared or row.get("code") != today(name):
-            others.append(f"{name} {row['share']}")
+            others.append(f"{name} {design(row)}")
             continue
         cells, seconds = json.loads(row["cells"]), float(row["cpu_seconds"])
         wanted = len(keys.code_cells(declared[name].notebook))
         if len(cells) != wanted or min(cells) < 0 or abs(sum(cells) - seconds) > ROUNDING * max(seconds, 1.0):
             raise DeclarationError(
-                f"{TABLE}: cells of {name} {row['share']} must be {wanted} CPU seconds of 0 or more that sum to "
+                f"{TABLE}: cells of {name} {design(row)} must be {wanted} CPU seconds of 0 or more that sum to "
                 f"{seconds:g}, got {len(cells)} that sum to {sum(cells):g}; remove the row and measure it again"
             )
         rows.append(row)
@@ -221,7 +287,7 @@ def write(root: Path, rows: Sequence[Mapping[str, str]]) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(sorted(rows, key=lambda row: (row["experiment"], float(row["share"]))))
+    writer.writerows(sorted(rows, key=lambda row: (row["experiment"], design(row))))
     path = root / TABLE
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".part")
@@ -233,10 +299,11 @@ def main(words: Sequence[str] | None = None) -> int:
     """Entry of ``python -m lib.reproduce.cost_receipts``."""
     parser = argparse.ArgumentParser(prog="python -m lib.reproduce.cost_receipts", description=__doc__.split("\n")[0])
     parser.add_argument("--only", help="ids, families or patterns: masking/02, cxr")
-    parser.add_argument("--shares", type=float, nargs="+", default=list(SHARES), help="0 is smoke, 1 is cpu")
+    parser.add_argument("--shares", type=float, nargs="*", default=list(SHARES), help="0 is smoke, 1 is cpu")
+    parser.add_argument("--mixes", type=int, nargs="*", default=list(range(1, MIXES + 1)), help="which mixed runs")
     asked = parser.parse_args(words)
     try:
-        rows, failed = measure(experiments.root(), asked.only, asked.shares)
+        rows, failed = measure(experiments.root(), asked.only, designs(asked.shares, asked.mixes))
     except DeclarationError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -1,26 +1,24 @@
-"""What the parameters of a notebook multiply: the terms that the work of a cell may follow.
+"""What the parameters of a notebook multiply: the terms that the work of a cell may be a sum of.
 
 Names are shared by the families, so what a parameter counts is read from its name. One without a role (a rate, a ratio,
-a batch size, cheap resamples) is taken to leave the work as it is. A term is a product of roles, one of each column or
-none, and nothing at all is a constant:
+a batch size, cheap resamples) is taken to leave the work as it is. A term is a product of counts, at most one of each
+column but any of the repeats, and nothing at all is a constant:
 
-======= ============= ========== ======================================================
-once or for           by         stands for
-======= ============= ========== ======================================================
-repeats rows          draws      making data, fits in closed form, trees
-..      passes x rows every draw training by gradient steps
-..      asked         ..         evaluation, attributions, perturbations
-======= ============= ========== ======================================================
-
-Draws have no common unit. *draws* grow by the mean of the logarithms of their ratios, as one of them would; *every
-draw* by the product of all, as loops in loops do.
+======= ============= ===== ======================================================
+once or for           by    stands for
+======= ============= ===== ======================================================
+repeats rows          draws making data, fits in closed form, trees
+..      passes x rows ..    training by gradient steps
+..      asked         ..    evaluation, attributions, perturbations
+======= ============= ===== ======================================================
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,12 +34,6 @@ ROLES = {
     r"background|reference|angles|steps|patch_steps|tables|designs|formulas|targets|retrain|clusterings|cubes|"
     r"halvings|twins|checked|first)|largest|rounds|imputations|draws|effort",
 }
-TERMS = tuple(
-    (*once, *rows, *draws)
-    for once in ((), ("repeats",))
-    for rows in ((), ("rows",), ("passes", "rows"), ("asked",))
-    for draws in ((), ("draws",), ("every draw",))
-)
 _PATTERNS = {role: re.compile(pattern) for role, pattern in ROLES.items()}
 POWERS = {"width": 2, "hidden": 2, "units": 2, "side": 2, "size": 2, "depth": 1, "components": 1, "levels": 1}
 POWERS |= {"max_columns": 1, "n_noise": 1, "views": 1, "n_patterns": 1, "n_sizes": 1}
@@ -92,33 +84,53 @@ def operations(parameters: Mapping[str, Any]) -> float:
     return math.fsum(counts)
 
 
-def change(small: Mapping[str, Any], large: Mapping[str, Any]) -> tuple[np.ndarray, float]:
-    """How the terms grow from one set of parameters to another.
+def moved(runs: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The counts that are not the same in some sets of parameters, and positive in all: 0 means "all of them"."""
+    last = runs[-1]
+    named = (name for name in last if role(name) and all(run.get(name, 0) > 0 for run in runs))
+    return tuple(name for name in named if any(run[name] != last[name] for run in runs))
 
-    Within a role the sums of the counts are compared, so that the largest decides, except for draws.
+
+def terms(names: Sequence[str]) -> list[tuple[str, ...]]:
+    """The terms that can be made of some counts, the constant first.
+
+    Examples
+    --------
+    >>> terms(["n_seeds", "n_train"])
+    [(), ('n_train',), ('n_seeds',), ('n_seeds', 'n_train')]
+    >>> len(terms(["n_seeds", "epochs", "n_train", "n_test", "n_masks"]))
+    16
+    """
+    of = {wanted: [name for name in names if role(name) == wanted] for wanted in ROLES}
+    once = [some for count in range(len(of["repeats"]) + 1) for some in itertools.combinations(of["repeats"], count)]
+    passed = [(passes, rows) for passes in of["passes"] for rows in of["rows"]]
+    on = [(), *([name] for name in of["rows"]), *(passed or ([name] for name in of["passes"])), *zip(of["asked"])]
+    by = [(), *([name] for name in of["draws"])]
+    return [(*repeats, *counts, *draws) for repeats in once for counts in on for draws in by]
+
+
+def growth(
+    among: Sequence[tuple[str, ...]], small: Mapping[str, Any], large: Mapping[str, Any], exponent: float = 1.0
+) -> np.ndarray:
+    """How terms grow from one set of parameters to another.
+
+    Parameters
+    ----------
+    among : sequence of tuple of str
+        As :func:`terms` gives them.
+    exponent : float
+        Of the operations for one sample, which multiply every term but the constant.
 
     Returns
     -------
     ndarray, (terms,)
-        Logarithm of the ratio of each of :data:`TERMS`, without the operations.
-    float
-        Logarithm of the ratio of the operations for one sample.
+        Ratios.
 
     Examples
     --------
-    >>> terms, sized = change({"n_seeds": 2, "n_train": 10, "n_test": 5}, {"n_seeds": 4, "n_train": 20, "n_test": 5})
-    >>> [round(float(np.exp(terms[TERMS.index(of)])), 3) for of in ((), ("repeats", "rows"), ("repeats", "asked"))]
-    [1.0, 4.0, 2.0]
+    >>> growth([(), ("n_seeds",), ("n_seeds", "n_train")], {"n_seeds": 2, "n_train": 10}, {"n_seeds": 4, "n_train": 30})
+    array([1., 2., 6.])
     """
-    both = [name for name in large if name in small and role(name)]
-    low, high = ({name: side[name] for name in both} for side in (small, large))
-    grown = dict.fromkeys((*ROLES, "every draw"), 0.0)
-    for name in ROLES:
-        before, after = counted(low, name), counted(high, name)
-        if len(before) == len(after) and before:
-            grown[name] = math.log(sum(after) / sum(before))
-            if name == "draws":
-                grown["every draw"] = float(np.sum(np.log(after)) - np.sum(np.log(before)))
-                grown[name] = grown["every draw"] / len(before)
-    terms = np.array([math.fsum(grown[name] for name in term) for term in TERMS])
-    return terms, operations(large) - operations(small)
+    sized = exponent * (operations(large) - operations(small))
+    counts = (math.fsum(math.log(large[name] / small[name]) for name in term) for term in among)
+    return np.exp([of + sized if term else 0.0 for term, of in zip(among, counts, strict=True)])

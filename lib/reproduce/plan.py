@@ -165,7 +165,9 @@ def _item(
     parts = keys.components(experiment, profile, parameters, root=layout.root, modules=shared.modules, shared=shared)
     last = store.receipt(layout.report(experiment.id, profile)) or {}
     seconds = store.alone_s(last)
-    peak = last.get("peak_memory_mb")
+    peak, declared = (last.get("peak_memory_mb") or 0) / 1000, experiment.memory_gb.get(profile, UNDECLARED_GB)
+    if store.found_trainings(last):  # whoever trains needs more
+        peak = max(peak, declared)
     return Item(
         experiment=experiment,
         profile=profile,
@@ -174,7 +176,7 @@ def _item(
         parts=parts,
         reasons=store.reasons(layout, experiment.id, profile, parts, trust),
         minutes=seconds / 60 if math.isfinite(seconds) else experiment.minutes.get(profile, UNDECLARED_MINUTES),
-        memory_gb=peak / 1000 if peak else experiment.memory_gb.get(profile, UNDECLARED_GB),
+        memory_gb=peak or declared,
         measured=math.isfinite(seconds),
     )
 

@@ -5,8 +5,8 @@ two rates: that of matrix products on one core of the machine that made the rece
 from its maker's data sheet. That both are used equally well is an assumption, for which :data:`EQUALLY` widens the
 interval. A notebook that never asks for a device (scikit-learn, NumPy) has CPU hours only.
 
-Memory of a device, from bytes: smoke's peak (libraries and what does not grow), :data:`COPIES` of the rows held in
-memory as float32 or float64, 16 bytes for each weight (weight, gradient, two moments of Adam) and what the backward
+Memory of a device, from bytes: the peak of a measured run, and what grows from there: :data:`COPIES` of the rows that
+are held as float32 or float64, 16 bytes for each weight (weight, gradient, two moments of Adam) and what the backward
 pass keeps of a batch. Disk: the declared files, a checkpoint for each repeat, and the report.
 """
 
@@ -25,6 +25,7 @@ import numpy as np
 
 from lib.reproduce import cost, cost_receipts
 from lib.reproduce.cost import Estimate, Model, Run
+from lib.reproduce.cost_receipts import Design
 from lib.reproduce.cost_roles import SIDES, counted, tokens
 from lib.reproduce.plan import Item
 from lib.reproduce.store import Layout
@@ -62,6 +63,29 @@ class Price:
     memory_gb: float
     disk_gb: float
     source: str
+
+
+@dataclass(frozen=True)
+class Known:
+    """What prices rest on.
+
+    Attributes
+    ----------
+    root : Path
+        Of the project.
+    measured, tried : dict
+        As :func:`cost.runs` and :func:`cost.tried` give them.
+    """
+
+    root: Path
+    measured: dict[str, dict[Design, Run]]
+    tried: dict[str, list[cost.Tried]]
+
+
+def known(root: Path) -> Known:
+    """What the receipts and the table of small runs say; takes seconds."""
+    measured = cost.runs(root)
+    return Known(root, measured, cost.tried(measured))
 
 
 def core_flops(*, side: int = 1024, rounds: int = 12) -> float:
@@ -113,18 +137,25 @@ def batch_bytes(parameters: Mapping[str, Any], row: float) -> tuple[float, float
     return WEIGHT_BYTES * 90 * width**2, batch * row * width * CONVOLUTIONS / 2
 
 
-def memory_gb(parameters: Mapping[str, Any], data: Sequence[str], start_mb: float) -> float:
-    """Peak memory, GB, by the formula above.
-
-    Parameters
-    ----------
-    start_mb : float
-        Peak of the smoke run, MB.
-    """
+def growing_gb(parameters: Mapping[str, Any], data: Sequence[str]) -> float:
+    """Bytes that grow with the parameters: rows, weights, and what a backward pass keeps, GB."""
     row = row_bytes(parameters, data)
     held = [*counted(parameters, "rows"), *counted(parameters, "asked")]
     weights, kept = batch_bytes(parameters, row)
-    return start_mb / 1e3 + (COPIES * row * max(held, default=0) + weights + kept) / 1e9
+    return (COPIES * row * max(held, default=0) + weights + kept) / 1e9
+
+
+def memory_gb(parameters: Mapping[str, Any], data: Sequence[str], path: Sequence[Run]) -> float:
+    """Peak memory, GB: that of a measured run and what grows from there, the largest over the runs.
+
+    Parameters
+    ----------
+    path : sequence of Run
+        Of the same notebook. NaN where none has a peak.
+    """
+    own = [(run.memory_mb / 1e3, growing_gb(run.parameters, data)) for run in path if math.isfinite(run.memory_mb)]
+    wanted = growing_gb(parameters, data)
+    return max((peak + max(wanted - before, 0.0) for peak, before in own), default=math.nan)
 
 
 def disk_gb(parameters: Mapping[str, Any], data: Sequence[str], report: Path) -> float:
@@ -144,26 +175,27 @@ def asks_for_a_device(notebook: Path) -> bool:
     return any("device" in "".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
 
 
-def price(item: Item, model: Model, taken: Mapping[float, Run], root: Path) -> Price | None:
+def price(item: Item, model: Model, taken: Mapping[Design, Run], root: Path) -> Price | None:
     """The price of one notebook; None where no run of it was measured.
 
     Parameters
     ----------
     taken : mapping
-        Its measured runs by share, one of :func:`cost.runs`.
+        Its measured runs, one of :func:`cost.runs`.
     """
     if not taken:
         return None
-    anchor, smoke = taken[max(taken)], taken.get(0.0)
-    hours = _scaled(cost.predict(model, cost.chain(taken), item.parameters), 1 / 3600)
-    data, on_device = list(item.parts["data"]), asks_for_a_device(item.experiment.notebook)
-    start = smoke.memory_mb if smoke else anchor.memory_mb
+    path = cost.chain(taken)
+    anchor, data = path[-1], list(item.parts["data"])
+    hours = _scaled(cost.predict(model, path, item.parameters), 1 / 3600)
     return Price(
         cpu_hours=hours,
-        gpu_hours=_scaled(hours, CORE_FLOPS / DEVICE_FLOPS, EQUALLY) if on_device else None,
-        memory_gb=memory_gb(item.parameters, data, start),
+        gpu_hours=_scaled(hours, CORE_FLOPS / DEVICE_FLOPS, EQUALLY)
+        if asks_for_a_device(item.experiment.notebook)
+        else None,
+        memory_gb=memory_gb(item.parameters, data, path),
         disk_gb=disk_gb(item.parameters, data, Layout(root).report(item.experiment.id, "cpu")),
-        source=f"run at share {anchor.share:g}" if anchor.cells else "cpu receipt",
+        source=f"run at share {anchor.design.share:g}" if anchor.cells else "cpu receipt",
     )
 
 
@@ -174,14 +206,18 @@ def _scaled(taken: Estimate, factor: float, within: float = 0.0) -> Estimate:
     return Estimate(middle, middle * math.exp(-low), middle * math.exp(high))
 
 
-def memory_errors(measured: Mapping[str, Mapping[float, Run]], items: Sequence[Item]) -> list[float]:
-    """``log(formula / receipt)`` of the peak memory of every cpu receipt that has a smoke run beside it."""
+def memory_errors(measured: Mapping[str, Mapping[Design, Run]], items: Sequence[Item]) -> list[float]:
+    """``log(predicted / receipt)`` of the peak memory of cpu receipts, from small runs of the same notebook."""
     errors = []
     for item in items:
         taken = measured.get(item.experiment.id, {})
-        if 0.0 in taken and 1.0 in taken and taken[1.0].memory_mb > 0:
-            formula = memory_gb(taken[1.0].parameters, list(item.parts["data"]), taken[0.0].memory_mb)
-            errors.append(math.log(1e3 * formula / taken[1.0].memory_mb))
+        peak, small = (
+            taken[cost.CPU].memory_mb if cost.CPU in taken else math.nan,
+            cost.chain(taken, cost_receipts.HIGH),
+        )
+        if small and math.isfinite(peak):
+            predicted = memory_gb(taken[cost.CPU].parameters, list(item.parts["data"]), small)
+            errors.append(math.log(1e3 * predicted / peak))
     return errors
 
 
@@ -201,25 +237,25 @@ def _told(estimate: Estimate) -> str:
     return f"{estimate.value:.2g} [{estimate.low:.2g}, {estimate.high:.2g}]"
 
 
-def lines(root: Path, items: Sequence[Item], prices: Mapping[str, Price]) -> list[str]:
+def lines(known: Known, items: Sequence[Item], prices: Mapping[str, Price]) -> list[str]:
     """What stands below the table: totals, what it rests on, and how well the same model predicts what is known."""
-    measured = cost.runs(root)
-    known = [one for one in prices.values() if one.gpu_hours]
-    gpu = sum(one.gpu_hours.value for one in known if one.gpu_hours)
+    on_gpu = [one.gpu_hours.value for one in prices.values() if one.gpu_hours]
     cpu = sum(one.cpu_hours.value for one in prices.values() if not one.gpu_hours)
     said = [
-        f"{len(prices)} of {len(items)} priced: about {gpu:.0f} {DEVICE} hours ({len(known)} notebooks) and {cpu:.0f} "
-        "CPU core hours (the rest); brackets are meant to hold 80 of 100 cases, the check says how many they hold",
+        f"{len(prices)} of {len(items)} priced: about {sum(on_gpu):.0f} {DEVICE} hours ({len(on_gpu)} notebooks) and "
+        f"{cpu:.0f} CPU core hours (the rest); brackets are meant to hold 80 of 100 cases, the check says how many "
+        "they hold",
         f"no GPU receipt exists: GPU hours are CPU hours x {CORE_FLOPS / 1e9:.0f} GFLOP/s (a core, measured) / "
         f"{DEVICE_FLOPS / 1e12:g} TFLOP/s ({DEVICE}, float32, data sheet), within a factor of 3",
     ]
-    said += check_lines(cost.check(measured)) + repeat_lines(cost.repeats(root)) + other_code(root)
-    errors = memory_errors(measured, items)
+    said += check_lines(cost.check(known.measured, known.tried))
+    said += repeat_lines(cost.repeats(known.root)) + other_code(known.root)
+    errors = memory_errors(known.measured, items)
     if errors:
         median, within = cost.skill(errors)
         said.append(
-            f"memory formula on {len(errors)} cpu receipts: median error x{math.exp(median):.2f}, {100 * within:.0f} % "
-            "within ±30 %"
+            f"memory of {len(errors)} cpu receipts that trained what they read, from runs up to share "
+            f"{cost_receipts.HIGH:g}: median error x{math.exp(median):.2f}, {100 * within:.0f} % within ±30 %"
         )
     return said
 
@@ -234,12 +270,11 @@ def check_lines(held: Sequence[cost.Held]) -> list[str]:
         median, within = cost.skill([one.error for one in own])
         covered = np.mean([one.estimate.low <= one.measured <= one.estimate.high for one in own])
         guess = cost.skill(cost.baseline(own) or [math.nan])
-        alone = sum(not one.receipt for one in own)
+        table = sum(not one.receipt for one in own)
         said.append(
-            f"check on {len(own) - alone} held-out cpu receipts and {alone} cpu runs of the table, from runs up to "
+            f"check on {len(own) - table} held-out cpu receipts and {table} cpu runs of the table, from runs up to "
             f"share {share:g}: median error x{math.exp(median):.2f}, {100 * within:.0f} % within ±30 % (the median of "
-            f"the others: x{math.exp(guess[0]):.2f}, {100 * guess[1]:.0f} %), {100 * covered:.0f} % in their interval, "
-            f"factor of receipts x{np.median([one.factor for one in own]):.2f}"
+            f"the others: x{math.exp(guess[0]):.2f}, {100 * guess[1]:.0f} %), {100 * covered:.0f} % in their interval"
         )
     return said
 
@@ -265,11 +300,10 @@ def other_code(root: Path) -> list[str]:
     return [f"{told}: {listed}; {MEASURE} measures them again"] if rows else []
 
 
-def all_of(root: Path, items: Sequence[Item]) -> dict[str, Price]:
+def all_of(known: Known, items: Sequence[Item]) -> dict[str, Price]:
     """The prices of some items by experiment, where any run of the notebook was measured."""
-    measured = cost.runs(root)
-    model = cost.fit(measured)
-    found = {item.experiment.id: price(item, model, measured.get(item.experiment.id, {}), root) for item in items}
+    model, runs = cost.fit(known.tried), known.measured
+    found = {item.experiment.id: price(item, model, runs.get(item.experiment.id, {}), known.root) for item in items}
     return {name: one for name, one in found.items() if one is not None}
 
 

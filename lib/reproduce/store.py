@@ -132,6 +132,11 @@ def receipt(folder: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and {"key", "components", "files", "outcome"} <= set(found) else None
 
 
+def found_trainings(receipt: Mapping[str, Any]) -> bool:
+    """Whether a run read trainings that others had made; its peak of memory is then not that of training."""
+    return float((receipt.get("seconds") or {}).get("spared_cpu") or 0.0) > 0
+
+
 def alone_s(receipt: Mapping[str, Any], clock: str = "wall") -> float:
     """Seconds that a run takes by itself: with the trainings that it found done, which take one thread.
 

@@ -16,33 +16,45 @@ from mini_project import FINISH, ROOT, Mini
 from lib import experiments
 from lib.reproduce import cost, cost_receipts, cost_roles, plan, price
 from lib.reproduce.cost import Run
+from lib.reproduce.cost_receipts import Design
 
 SMALL = {"n_seeds": 2, "epochs": 1, "n_train": 40, "n_test": 20, "n_masks": 16, "width": 8}
 LARGE = {"n_seeds": 8, "epochs": 10, "n_train": 2000, "n_test": 400, "n_masks": 512, "width": 8}
 
 
-WORK = (("repeats", "passes", "rows"), ("repeats", "rows"), ("repeats", "asked", "draws"), ("repeats", "draws"))
+WORK = (
+    ("n_seeds", "epochs", "n_train"),
+    ("n_seeds", "n_train"),
+    ("n_seeds", "n_test", "n_masks"),
+    ("n_seeds", "n_masks"),
+)
 NOISE = 0.05
+DESIGNS = [*cost_receipts.designs((0.0, 0.3, 0.6), (1, 2, 3)), cost.CPU]
 
 
-def world(notebooks: int = 16, seed: int = 0, *, slower: float = 1.0) -> dict[str, dict[float, Run]]:
-    """Made-up notebooks of cells that are constants and terms with noise; receipts are slower, by the same for all."""
+def world(notebooks: int = 16, seed: int = 0) -> dict[str, dict[Design, Run]]:
+    """Made-up notebooks of cells that are a constant and one or two terms, with noise."""
     chance, found = np.random.default_rng(seed), {}
     for index in range(notebooks):
         name = f"family{index % 2}/{index:02d}"
         large = {**LARGE, "n_train": int(chance.integers(500, 4000)), "n_masks": int(chance.integers(64, 2048))}
-        follows = [cost_roles.TERMS.index(WORK[chance.integers(len(WORK))]) for _ in range(4)]
-        at_cpu, constant = chance.lognormal(3.5, 1.0, size=4), chance.uniform(0.1, 0.6, size=10)
+        follows = [WORK[place] for place in chance.integers(len(WORK), size=5)]
+        at_cpu, constant = chance.lognormal(3.5, 1.0, size=5), chance.uniform(0.1, 0.6, size=10)
         taken = {}
-        for share in (0.0, 0.3, 0.6, 1.0):
-            parameters = cost_receipts.between(SMALL, large, share)
-            terms, _ = cost_roles.change(large, parameters)
-            cells = constant + np.r_[at_cpu * np.exp(terms[follows]), np.zeros(6)]
-            cells *= np.exp(NOISE * chance.standard_normal(10)) * (slower if share == 1 else 1.0)
-            kept = () if share == 1 else tuple(cells)
-            taken[share] = Run(name, share, float(cells.sum()), 500.0, parameters, kept)
+        for design in DESIGNS:
+            mixed = cost_receipts.mixed(SMALL, large, design.mix) if design.mix else None
+            parameters = mixed or cost_receipts.between(SMALL, large, design.share)
+            work = at_cpu * cost_roles.growth(follows, large, parameters)
+            cells = constant + np.r_[work[:3], work[3] + work[4], np.zeros(6)]
+            cells *= np.exp(NOISE * chance.standard_normal(10))
+            kept = () if design == cost.CPU else tuple(cells)
+            taken[design] = Run(name, design, float(cells.sum()), 500.0, parameters, kept)
         found[name] = taken
     return found
+
+
+def checked(measured: dict[str, dict[Design, Run]]) -> list[cost.Held]:
+    return cost.check(measured, cost.tried(measured))
 
 
 def from_all(held: Sequence[cost.Held]) -> list[cost.Held]:
@@ -52,7 +64,7 @@ def from_all(held: Sequence[cost.Held]) -> list[cost.Held]:
 
 def test_held_out_runs_of_a_made_up_world_are_predicted() -> None:
     measured = world(24)
-    every = cost.check(measured)
+    every = checked(measured)
     held = from_all(every)
     assert len(held) == len(measured) and len(every) == 2 * len(measured)
     median, within = cost.skill([one.error for one in held])
@@ -63,24 +75,33 @@ def test_held_out_runs_of_a_made_up_world_are_predicted() -> None:
     assert covered >= 0.7, "the interval is meant to hold 80 of 100"
 
 
-def test_what_all_receipts_have_in_common_is_corrected_and_said() -> None:
-    slow, held = world(slower=1.6), from_all(cost.check(world()))
-    slower = from_all(cost.check(slow))
-    for one, other in zip(held, slower, strict=True):
-        assert other.receipt and other.factor == pytest.approx(1.6 * one.factor)
-        assert other.error == pytest.approx(one.error)
-    assert f"factor of receipts x{np.median([one.factor for one in slower]):.2f}" in price.check_lines(slower)[0]
-    for taken in slow.values():  # a cpu run that was measured alone needs no factor
-        taken[1.0] = replace(taken[1.0], cells=(taken[1.0].seconds, *[0.0] * 9))
-    assert {(one.factor, one.receipt) for one in cost.check(slow)} == {(1.0, False)}
+def test_mixed_runs_tell_apart_what_a_cell_multiplies() -> None:
+    measured = world(24)
+    without = {
+        name: {design: run for design, run in taken.items() if not design.mix} for name, taken in measured.items()
+    }
+    (better, _), (worse, _) = (
+        cost.skill([one.error for one in from_all(checked(runs))]) for runs in (measured, without)
+    )
+    assert better < 0.7 * worse
+
+
+def test_smoke_counts_only_where_there_is_little_else() -> None:
+    measured, smoke = world(8), Design(0.0)
+    before = {(one.experiment, one.share): one.estimate.value for one in checked(measured)}
+    for taken in measured.values():
+        cells = tuple(40 * seconds for seconds in taken[smoke].cells)
+        taken[smoke] = replace(taken[smoke], seconds=sum(cells), cells=cells)
+    after = {(one.experiment, one.share): one.estimate.value for one in checked(measured)}
+    assert {share for (name, share), value in after.items() if value != before[name, share]} == {0.3}
 
 
 def test_a_prediction_never_reads_the_receipt_it_predicts() -> None:
     measured = world(8)
-    before = {(one.experiment, one.share): one.estimate for one in cost.check(measured)}
+    before = {(one.experiment, one.share): one.estimate for one in checked(measured)}
     name = "family0/02"
-    measured[name][1.0] = replace(measured[name][1.0], seconds=40 * measured[name][1.0].seconds)
-    after = {(one.experiment, one.share): one.estimate for one in cost.check(measured)}
+    measured[name][cost.CPU] = replace(measured[name][cost.CPU], seconds=40 * measured[name][cost.CPU].seconds)
+    after = {(one.experiment, one.share): one.estimate for one in checked(measured)}
     assert all(after[name, share] == before[name, share] for share in (0.3, 0.6))
     assert any(after[other] != before[other] for other in before if other[0] != name)
 
@@ -88,8 +109,8 @@ def test_a_prediction_never_reads_the_receipt_it_predicts() -> None:
 def test_small_runs_of_the_notebook_itself_narrow_the_interval() -> None:
     measured = world(8)
     own, wanted = measured["family1/01"], {**LARGE, "epochs": 400, "n_train": 50_000}
-    model = cost.fit({name: taken for name, taken in measured.items() if name != "family1/01"})
-    single = cost.predict(model, [own[1.0]], wanted)
+    model = cost.fit(cost.tried(measured), "family1/01")
+    single = cost.predict(model, [own[cost.CPU]], wanted)
     every = cost.predict(model, cost.chain(own), wanted)
     assert single.low < single.value < single.high
     assert every.high / every.low < single.high / single.low
@@ -97,7 +118,7 @@ def test_small_runs_of_the_notebook_itself_narrow_the_interval() -> None:
 
 def test_the_interval_widens_with_the_distance() -> None:
     measured = world(8)
-    model = cost.fit(measured)
+    model = cost.fit(cost.tried(measured))
     own = cost.chain(measured["family0/00"])
     widths, last = [], own[-1].seconds
     for epochs in (10, 20, 200, 2000, 20_000):
@@ -111,39 +132,40 @@ def test_the_interval_widens_with_the_distance() -> None:
 
 
 def test_the_width_is_proportional_to_the_distance_where_no_terms_disagree() -> None:
-    sure = np.full(len(cost.POINTS), 1e-12)
-    term = cost_roles.TERMS.index(("repeats",))
-    sure[np.isclose(cost.POINTS, (term, 0.0, 1.0)).all(axis=1)] = 1.0
-    model = cost.Model(sure / sure.sum(), 1.0, {1: 1.5}, 1)
-    for growth in (1, 8, 512):
-        estimate = cost.predict(model, [Run("a/01", 1.0, 10.0, 500.0, {"n_seeds": 2})], {"n_seeds": 2 * growth})
-        assert estimate.value == pytest.approx(10 * growth)
-        width = 1.5 * cost.REPEAT_SD * (1 + math.log(growth))
-        assert math.log(estimate.high / estimate.value) == pytest.approx(width)
-        assert math.log(estimate.value / estimate.low) == pytest.approx(width)
+    model, growths = cost.Model({1: 1.5, 3: 1.0}, 1), (1, 8, 512)
+    path = [
+        Run("a/01", Design(share), n / 4, 500.0, {"n_seeds": n}, (n / 4,))
+        for share, n in ((0.3, 40), (0.6, 80), (1.0, 160))
+    ]
+    for growth in growths:
+        estimate = cost.predict(model, path, {"n_seeds": 160 * growth})
+        assert estimate.value == pytest.approx(40 * growth, rel=0.1), "no constant fits these runs"
+        distance = math.log(estimate.value / 40)
+        width = math.log(estimate.high / estimate.value)
+        assert width == pytest.approx(math.log(estimate.value / estimate.low))
+        assert width >= cost.REPEAT_SD * (1 + distance) - 1e-9
 
 
-def test_without_any_notebook_all_points_count_evenly_and_nothing_is_corrected() -> None:
+def test_without_any_notebook_the_interval_is_a_guess() -> None:
     model = cost.fit({})
-    assert model.notebooks == 0 and np.ptp(model.chances) == 0 and model.factor == 1
+    assert model.notebooks == 0 and set(model.widths.values()) == {cost.UNKNOWN}
 
 
-@pytest.mark.parametrize(
-    ("small", "large", "grown"),
-    [
-        ({"n_seeds": 2}, {"n_seeds": 4}, [1, 2, 2, 2, 2]),
-        ({"epochs": 2, "tune_epochs": 2}, {"epochs": 10, "tune_epochs": 2}, [1, 3, 1, 1, 1]),
-        ({"n_train": 10, "n_labels": 1}, {"n_train": 32, "n_labels": 1}, [1, 3, 3, 1, 1]),
-        ({"n_test": 10, "n_masks": 4}, {"n_test": 30, "n_masks": 8}, [1, 1, 1, 6, 6]),
-        ({"n_masks": 4, "n_trees": 5}, {"n_masks": 16, "n_trees": 5}, [1, 1, 1, 2, 4]),
-        ({"n_patients": 500, "lr": 0.1}, {"n_patients": 0, "lr": 0.2}, [1, 1, 1, 1, 1]),
-    ],
-)
-def test_what_the_terms_count(small: dict[str, float], large: dict[str, float], grown: list[float]) -> None:
-    found, sized = cost_roles.change(small, large)
-    train, fit, ask = ("repeats", "passes", "rows"), ("repeats", "rows"), ("repeats", "asked", "draws")
-    named = [(), train, fit, ask, ("repeats", "asked", "every draw")]
-    assert np.exp(found[[cost_roles.TERMS.index(term) for term in named]]) == pytest.approx(grown) and sized == 0
+def test_terms_take_one_count_of_a_column_and_any_of_the_repeats() -> None:
+    names = ["n_seeds", "n_splits", "epochs", "n_train", "n_labels", "n_test", "n_masks", "n_trees"]
+    found = cost_roles.terms(names)
+    assert len(found) == len(set(found)) == 4 * (1 + 2 + 2 + 1) * 3
+    assert ("n_seeds", "n_splits", "epochs", "n_labels", "n_trees") in found
+    assert not any({"n_masks", "n_trees"} <= set(term) or {"n_train", "n_labels"} <= set(term) for term in found)
+    assert not any("epochs" in term and not {"n_train", "n_labels"} & set(term) for term in found), "passes over rows"
+    assert ("n_seeds", "epochs") in cost_roles.terms(["n_seeds", "epochs"]), "over rows that do not move"
+
+
+def test_counts_that_move_are_found() -> None:
+    runs = [{"n_seeds": 2, "n_test": 0, "lr": 0.1, "n_train": 5}, {"n_seeds": 4, "n_test": 9, "lr": 0.2, "n_train": 5}]
+    assert cost_roles.moved(runs) == ("n_seeds",), "all of them, a rate, and what stays the same are none"
+    wider = cost_roles.growth([(), ("n_seeds",)], {**runs[0], "width": 8}, {**runs[1], "width": 16}, 0.5)
+    assert wider == pytest.approx([1, 2 * 2]), "operations grow four times, to the power of one half"
 
 
 def test_operations_of_a_vision_transformer() -> None:
@@ -175,6 +197,25 @@ def test_between_keeps_sizes_and_shrinks_counts() -> None:
     assert cost_receipts.between(small, large, 0) == small and cost_receipts.between(small, large, 1) == large
 
 
+def test_mixes_raise_different_counts_and_each_pair_of_the_fastest_apart() -> None:
+    low, high = (cost_receipts.between(SMALL, LARGE, share) for share in (cost_receipts.LOW, cost_receipts.HIGH))
+    mixes = [cost_receipts.mixed(SMALL, LARGE, mix) for mix in (1, 2, 3)]
+    fastest = ["n_train", "n_masks", "n_test", "epochs", "n_seeds"]
+    patterns = [tuple(mix[name] == high[name] for mix in mixes) for name in fastest]
+    assert len(set(patterns)) == len(fastest) and all(
+        any(own) and low[name] != high[name] for own, name in zip(patterns, fastest, strict=True)
+    )
+    assert all(mix[name] in (low[name], high[name]) for mix in mixes for name in fastest)
+    assert all(mix["width"] == LARGE["width"] for mix in mixes)
+    stays = cost_receipts.mixed({"n_seeds": 2}, {"n_seeds": 3}, 1)
+    assert cost_receipts.between({"n_seeds": 2}, {"n_seeds": 3}, 0.6)["n_seeds"] == 3 == stays["n_seeds"]
+    assert cost_receipts.mixed({"n_seeds": 2}, {"n_seeds": 4}, 1) == {"n_seeds": 3}
+    same = {"n_masks": 16}, {"n_masks": 64}
+    assert cost_receipts.between(*same, 0.3) == cost_receipts.between(*same, 0.6) == {"n_masks": 32}
+    assert cost_receipts.mixed(*same, 1) == {"n_masks": 64}, "to that of cpu, where it would not move"
+
+
+HALF = cost_receipts.designs([0.5])
 SCALED = FINISH.replace(
     '"cpu_seconds": 0.5', '"cpu_seconds": 0.5 * n_seeds, "spared_cpu_seconds": n_seeds // 32, "peak_memory_mb": 100'
 )
@@ -194,7 +235,7 @@ def test_small_runs_are_measured_and_nothing_is_published(
     scaled(mini, "import time; time.sleep(0.2)")
     mini.add("02", "raise ValueError('no')")
     monkeypatch.setenv("BLINDSPOT_ROOT", str(mini.root))
-    assert cost_receipts.main(["--shares", "0.5"]) == 1
+    assert cost_receipts.main(["--shares", "0.5", "--mixes"]) == 1
     said = capsys.readouterr().out
     assert "demo/01 cpu-0.5: 4.0 s of the CPU" in said and "not measured: demo/02 cpu-0.5: cell error" in said
     rows = cost_receipts.read(mini.root)
@@ -205,25 +246,25 @@ def test_small_runs_are_measured_and_nothing_is_published(
     assert mini.receipt("01", "cpu") is None and not list(mini.layout.attempts.glob("*"))
     (mini.layout.scratch / "trained").mkdir()
     with pytest.raises(experiments.DeclarationError, match="fresh clone"):
-        cost_receipts.measure(mini.root, None, [0.5])
+        cost_receipts.measure(mini.root, None, HALF)
 
 
 def test_rows_of_other_code_are_ignored_said_and_measured_again(mini: Mini) -> None:
     scaled(mini)
-    rows, failed = cost_receipts.measure(mini.root, None, [0.5])
-    assert len(rows) == 1 and not failed and cost.runs(mini.root)["demo/01"][0.5].cells
-    assert not cost_receipts.jobs_of(mini.root, None, [0.5], "run", rows), "done is done"
+    rows, failed = cost_receipts.measure(mini.root, None, HALF)
+    assert len(rows) == 1 and not failed and cost.runs(mini.root)["demo/01"][HALF[0]].cells
+    assert not cost_receipts.jobs_of(mini.root, None, HALF, "run", rows), "done is done"
     scaled(mini, "# a comment is a cell, but no work")
     assert cost_receipts.current(mini.root) == ([], ["demo/01 0.5"]) and not cost.runs(mini.root)
-    assert any("1 rows of" in line and "demo/01" in line for line in price.lines(mini.root, [], {}))
-    again, _ = cost_receipts.measure(mini.root, None, [0.5])
+    assert any("1 rows of" in line and "demo/01" in line for line in price.lines(price.known(mini.root), [], {}))
+    again, _ = cost_receipts.measure(mini.root, None, HALF)
     assert len(again) == 1 and again[0]["code"] != rows[0]["code"] and cost_receipts.current(mini.root)[1] == []
 
 
 def test_runs_of_one_key_are_compared_with_each_other(mini: Mini) -> None:
     scaled(mini)
     assert mini.cli("run", "--profile", "cpu", "--scheduler", "inline", "--no-pages") == 0
-    cost_receipts.measure(mini.root, None, [0.5, 1.0])
+    cost_receipts.measure(mini.root, None, [*HALF, cost.CPU])
     receipt = mini.layout.report("demo/01", "cpu") / "receipt.json"
     content = json.loads(receipt.read_text())
     assert content["seconds"]["spared_cpu"] == 1.0
@@ -231,7 +272,9 @@ def test_runs_of_one_key_are_compared_with_each_other(mini: Mini) -> None:
     assert cost.repeats(mini.root) == [0.0], "the stub says 16 s each time; a smaller run is no repeat"
     receipt.write_text(json.dumps(content | {"seconds": content["seconds"] | {"cpu": 5.0, "spared_cpu": 3.0}}))
     assert cost.repeats(mini.root) == [pytest.approx(math.log(2))], "trainings that it found done are its own, too"
-    assert cost.runs(mini.root)["demo/01"][1.0].seconds == 16.0, "a run of the table takes the place of the receipt"
+    assert cost.runs(mini.root)["demo/01"][cost.CPU].seconds == 16.0, (
+        "a run of the table takes the place of the receipt"
+    )
     assert "CPU seconds x2.00 apart in the median, 0 % within" in price.repeat_lines(cost.repeats(mini.root))[0]
     receipt.write_text(json.dumps(content | {"parameters": content["parameters"] | {"n_seeds": 3}}))
     assert cost.repeats(mini.root) == [] and price.repeat_lines([]) == []
@@ -240,7 +283,14 @@ def test_runs_of_one_key_are_compared_with_each_other(mini: Mini) -> None:
 @pytest.mark.parametrize("cells", [[4.0], [1.0, 1.0, 1.0], [5.0, -1.0], [1.0, 1.0]])
 def test_cells_that_do_not_fit_are_refused(mini: Mini, cells: list[float]) -> None:
     scaled(mini)
-    row = {"experiment": "demo/01", "share": "0.5", "cpu_seconds": "4.00", "peak_memory_mb": "100", "parameters": "{}"}
+    row = {
+        "experiment": "demo/01",
+        "share": "0.5",
+        "mix": "0",
+        "cpu_seconds": "4.00",
+        "peak_memory_mb": "100",
+        "parameters": "{}",
+    }
     row |= {"code": cost_receipts.code(next(mini.family.glob("*.ipynb")))}
     cost_receipts.write(mini.root, [row | {"cells": "[0, 4]"}])
     assert len(cost_receipts.current(mini.root)[0]) == 1
@@ -265,7 +315,7 @@ def test_cells_before_the_run_opens_and_those_of_papermill_do_not_count(tmp_path
 
 def test_prices_of_this_repository_have_every_column_and_an_interval() -> None:
     items = plan.build(ROOT, "paper", only="masking/02,selection/01,cxr/01")
-    prices = price.all_of(ROOT, items)
+    prices = price.all_of(price.known(ROOT), items)
     assert set(prices) == {"masking/02", "selection/01", "cxr/01"}
     for one in prices.values():
         assert 0 < one.cpu_hours.low < one.cpu_hours.value < one.cpu_hours.high
@@ -277,7 +327,7 @@ def test_prices_of_this_repository_have_every_column_and_an_interval() -> None:
 
 
 def test_the_check_on_the_committed_runs_says_how_good_it_is() -> None:
-    held = cost.check(cost.runs(ROOT))
+    held = checked(cost.runs(ROOT))
     said = price.check_lines(held)
     assert all(one.small < one.measured for one in held)
     assert all("held-out cpu receipts" in line and "% in their interval" in line for line in said if held)
@@ -308,10 +358,12 @@ def test_the_rate_of_a_core_is_that_of_one_thread() -> None:
 def test_memory_and_disk_grow_with_their_bytes(tmp_path: Path) -> None:
     base = {"n_images": 1000, "patch": 8, "width": 64, "depth": 2, "batch_size": 32, "images": "tiny-imagenet-50"}
     data = ["tiny-imagenet-50"]
-    small = price.memory_gb(base, data, 500.0)
-    rows = price.memory_gb({**base, "n_images": 2000}, data, 500.0) - small
+    path = [Run("a/01", Design(0.3), 1.0, 500.0, base), Run("a/01", cost.CPU, 9.0, math.nan, {**base, "n_images": 9})]
+    small = price.memory_gb(base, data, path)
+    assert small == 0.5, "as measured; a run that found its trainings done tells no peak"
+    rows = price.memory_gb({**base, "n_images": 2000}, data, path) - small
     assert rows == pytest.approx(price.COPIES * 1000 * price.row_bytes(base, data) / 1e9)
-    batch = price.memory_gb({**base, "batch_size": 64}, data, 500.0) - small
+    batch = price.memory_gb({**base, "batch_size": 64}, data, path) - small
     assert batch == pytest.approx(32 * 64 * 64 * 2 * price.KEPT * 2 / 1e9)
     assert price.row_bytes({"size": 64}, ["thorax"]) == 4 * 64**2
     (tmp_path / "a.csv").write_text("x" * 1000)

@@ -451,15 +451,19 @@ def test_diff_of_two_runs_names_every_component(mini: Mini, tmp_path: Path, caps
 
 
 def test_what_a_run_was_spared_counts_as_its_own_cost(mini: Mini) -> None:
-    mini.add("01", FINISH.replace('"cpu_seconds": 0.5', '"cpu_seconds": 0.5, "spared_cpu_seconds": 600.0'))
+    told = '"cpu_seconds": 0.5, "peak_memory_mb": 60'
+    mini.add("01", FINISH.replace('"cpu_seconds": 0.5', told + ', "spared_cpu_seconds": 600.0'))
+    mini.add("02", FINISH.replace('"cpu_seconds": 0.5', told))
     assert mini.run() == 0
     receipt = mini.receipt("01")
     assert receipt is not None and receipt["seconds"]["spared_cpu"] == 600.0
     assert store.alone_s(receipt) == pytest.approx(receipt["seconds"]["wall"] + 600)
     assert store.alone_s(receipt, "cpu") == pytest.approx(600.5)
     assert math.isnan(store.alone_s({})) and math.isnan(store.alone_s({"seconds": {"wall": None, "spared_cpu": 5.0}}))
-    item = plan.build(mini.root, "smoke")[0]
+    item, trained = plan.build(mini.root, "smoke")
     assert item.measured and item.minutes == pytest.approx(store.alone_s(receipt) / 60)
+    assert trained.memory_gb == 0.06 and item.memory_gb == 0.1, "its peak was not that of training: what is declared"
+    assert store.found_trainings(receipt) and not store.found_trainings({})
 
 
 # --- what a person sees
