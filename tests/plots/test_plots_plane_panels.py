@@ -17,7 +17,7 @@ def points(n: int = 20) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def test_every_panel_holds_its_points_and_one_colour_per_kind() -> None:
+def test_every_panel_holds_its_points_and_one_colour_and_marker_per_kind() -> None:
     table = points()
     fig = plane_panels(table)
     assert len(fig.axes) == 4
@@ -28,6 +28,8 @@ def test_every_panel_holds_its_points_and_one_colour_per_kind() -> None:
         colours = pd.Series(map(tuple, drawn.get_facecolors()), index=part.index)
         assert (colours.groupby(part["kind"]).nunique() == 1).all()
         assert colours.nunique() == 2
+        corners = pd.Series([len(path.vertices) for path in drawn.get_paths()], index=part.index)
+        assert (corners.groupby(part["kind"]).nunique() == 1).all() and corners.nunique() == 2, "seen without colour"
     assert [text.get_text() for text in fig.axes[1].get_legend().get_texts()] == ["old", "new"]
     plt.close(fig)
 
