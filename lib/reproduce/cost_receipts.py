@@ -187,7 +187,7 @@ def jobs_of(
 
 def design(row: Mapping[str, str]) -> Design:
     """That of a row of the table."""
-    return Design(float(row["share"]), int(row["mix"]))
+    return Design(float(row["share"]), int(row.get("mix") or 0))
 
 
 def measure(root: Path, wanted: str | None, asked: Sequence[Design]) -> tuple[list[dict[str, str]], list[str]]:
@@ -300,7 +300,8 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m lib.reproduce.cost_receipts", description=__doc__.split("\n")[0])
     parser.add_argument("--only", help="ids, families or patterns: masking/02, cxr")
     parser.add_argument("--shares", type=float, nargs="*", default=list(SHARES), help="0 is smoke, 1 is cpu")
-    parser.add_argument("--mixes", type=int, nargs="*", default=list(range(1, MIXES + 1)), help="which mixed runs")
+    every = list(range(1, MIXES + 1))
+    parser.add_argument("--mixes", type=int, nargs="*", choices=every, default=every, help="which mixed runs")
     asked = parser.parse_args(words)
     try:
         rows, failed = measure(experiments.root(), asked.only, designs(asked.shares, asked.mixes))

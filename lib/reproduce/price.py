@@ -186,13 +186,11 @@ def price(item: Item, model: Model, taken: Mapping[Design, Run], root: Path) -> 
     if not taken:
         return None
     path = cost.chain(taken)
-    anchor, data = path[-1], list(item.parts["data"])
+    anchor, data, on_device = path[-1], list(item.parts["data"]), asks_for_a_device(item.experiment.notebook)
     hours = _scaled(cost.predict(model, path, item.parameters), 1 / 3600)
     return Price(
         cpu_hours=hours,
-        gpu_hours=_scaled(hours, CORE_FLOPS / DEVICE_FLOPS, EQUALLY)
-        if asks_for_a_device(item.experiment.notebook)
-        else None,
+        gpu_hours=_scaled(hours, CORE_FLOPS / DEVICE_FLOPS, EQUALLY) if on_device else None,
         memory_gb=memory_gb(item.parameters, data, path),
         disk_gb=disk_gb(item.parameters, data, Layout(root).report(item.experiment.id, "cpu")),
         source=f"run at share {anchor.design.share:g}" if anchor.cells else "cpu receipt",
@@ -211,13 +209,10 @@ def memory_errors(measured: Mapping[str, Mapping[Design, Run]], items: Sequence[
     errors = []
     for item in items:
         taken = measured.get(item.experiment.id, {})
-        peak, small = (
-            taken[cost.CPU].memory_mb if cost.CPU in taken else math.nan,
-            cost.chain(taken, cost_receipts.HIGH),
-        )
-        if small and math.isfinite(peak):
-            predicted = memory_gb(taken[cost.CPU].parameters, list(item.parts["data"]), small)
-            errors.append(math.log(1e3 * predicted / peak))
+        cpu, small = taken.get(cost.CPU), cost.chain(taken, cost_receipts.HIGH)
+        if cpu and small and math.isfinite(cpu.memory_mb):
+            predicted = memory_gb(cpu.parameters, list(item.parts["data"]), small)
+            errors.append(math.log(1e3 * predicted / cpu.memory_mb))
     return errors
 
 
