@@ -40,17 +40,11 @@ def folder(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("name", ["mlp", "mae"])
 def test_losses_are_those_of_one_process(folder, name):
     """The mlp with moving average, early stop and clipping, the masked autoencoder with its masks given."""
-    alone, (first, second) = many_ranks.trained(name), left(folder, name)
-    assert alone["history"]["steps"] == first["history"]["steps"] == 20
-    # 1e-5: the mean of two half-batch gradients is summed in another order
-    assert first["history"]["loss"] == pytest.approx(alone["history"]["loss"], abs=1e-5)
-    assert first["history"]["score"] == pytest.approx(alone["history"]["score"], abs=1e-5)
-    assert same(first, second), "every process has the whole weights at the end"
+    many_ranks.losses_of_one_process(folder, name)
 
 
 def test_weights_are_those_of_one_process(folder):
-    alone, first = many_ranks.trained("mlp"), left(folder, "mlp")[0]
-    assert all(torch.allclose(value, first["weights"][name], atol=1e-5) for name, value in alone["weights"].items())
+    many_ranks.weights_of_one_process(folder)
 
 
 def test_every_row_once_and_by_one_process(folder):
