@@ -167,6 +167,7 @@ def _run(layout: Layout, setting: Setting, beside: Path) -> dict[str, Any] | Non
         "label": ", ".join(map(str, setting.values.values())),
         "seconds": store.alone_s(receipt),
         "peak": receipt["peak_memory_mb"],
+        "found": store.found_trainings(receipt),
         "claims": {claim["id"]: claim for claim in store.read_json(folder / "claims.json")},
         "figures": ledger.figures(folder),
         "at": Path(os.path.relpath(folder, beside)).as_posix(),

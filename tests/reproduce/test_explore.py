@@ -67,7 +67,7 @@ class Seen(HTMLParser):
 def test_a_sweep_runs_once_and_is_compared(mini: Mini, capsys: pytest.CaptureFixture[str]):
     measured = FINISH.replace(
         '"estimate": 1.0, "low": None, "high": None', '"estimate": n_seeds, "low": n_seeds - 1.0, "high": n_seeds + 1.0'
-    )
+    ).replace('"cpu_seconds": 0.5', '"cpu_seconds": 0.5, "peak_memory_mb": 60, "spared_cpu_seconds": n_seeds - 1.0')
     extra = '"where": "Table 1", "quantity": "difference", "reason": "", "n": 2, "n_unit": "seeds", "rule": "paired", '
     mini.add("01", measured.replace('{"id"', "{" + extra + '"id"'), "assert n_seeds != 4")
     words = ("explore", "--only", "demo/01", "--profile", "smoke", "--scheduler", "inline")
@@ -81,6 +81,8 @@ def test_a_sweep_runs_once_and_is_compared(mini: Mini, capsys: pytest.CaptureFix
     text = " ".join(" ".join(seen.words).split())
     assert "1.00 [0, 2.00] points" in text and "3.00 [2.00, 4.00] points" in text
     assert "Not run through: smoke,n_seeds=4." in text and text.count("untested") == 2
+    assert text.count("60 MB") == 2 and text.count("at least 60 MB") == 1, "the second was spared trainings"
+    assert text.count("At least: this setting read trainings") == 1
     code, printed = mini.cli(*words, "--set", "n_seeds=1,2,3"), capsys.readouterr().out
     assert code == 0 and "1 ran, 2 were done already, 0 failed" in printed
     held = sorted(path.name for path in (mini.root / ".blindspot" / "explore" / "demo" / "01").iterdir())
