@@ -7,7 +7,7 @@ passes, draws) shrink, so that what a unit of work costs stays the same. The smo
 
 Where all counts grow at once, no run tells which of them a cell multiplies. :data:`MIXES` further runs do: in each some
 counts are as at :data:`LOW` and some as at :data:`HIGH`, a two-level fractional factorial design, and no two of the
-counts that grow most are high in the same runs.
+counts that grow most are high in the same runs. A notebook that does not run so small takes ``--low 0.45``.
 
 A row holds the CPU seconds of every code cell, and a hash of the code: the row of a notebook whose code cells have
 changed since counts for nothing and is measured again. A machine that does nothing else gives the best rows.
@@ -88,8 +88,8 @@ def _count(middle: float, low: int, high: int) -> int:
     return max(round(middle / unit), 1) * unit
 
 
-def mixed(small: Mapping[str, Literal], large: Mapping[str, Literal], mix: int) -> dict[str, Literal]:
-    """Parameters with some counts at :data:`LOW` and some at :data:`HIGH`.
+def mixed(small: Mapping[str, Literal], large: Mapping[str, Literal], mix: int, low: float = LOW) -> dict[str, Literal]:
+    """Parameters with some counts at ``low`` and some at :data:`HIGH`.
 
     A count that is the same at both is raised to that of ``large``.
 
@@ -97,19 +97,21 @@ def mixed(small: Mapping[str, Literal], large: Mapping[str, Literal], mix: int) 
     ----------
     mix : int
         From 1 to :data:`MIXES`.
+    low : float
+        A share, below :data:`HIGH`.
 
     Examples
     --------
     >>> mixed({"n_seeds": 2, "n_test": 10, "width": 4}, {"n_seeds": 8, "n_test": 160, "width": 32}, 1)
     {'n_seeds': 3, 'n_test': 52, 'width': 32}
     """
-    low, high = between(small, large, LOW), between(small, large, HIGH)
-    moved = {name: value for name, value in low.items() if value != large[name]}
+    found, high = between(small, large, low), between(small, large, HIGH)
+    moved = {name: value for name, value in found.items() if value != large[name]}
     fastest = sorted(moved, key=lambda name: (-abs(math.log(float(large[name]) / float(small[name]))), name))
     for name, raised in zip(fastest, itertools.cycle(RAISED)):
         if raised >> (mix - 1) & 1:
-            low[name] = high[name] if high[name] != low[name] else large[name]
-    return low
+            found[name] = high[name] if high[name] != found[name] else large[name]
+    return found
 
 
 def code(notebook: Path) -> str:
@@ -163,7 +165,12 @@ def designs(shares: Sequence[float], mixes: Sequence[int] = ()) -> list[Design]:
 
 
 def jobs_of(
-    root: Path, wanted: str | None, asked: Sequence[Design], run: str, rows: Sequence[Mapping[str, str]]
+    root: Path,
+    wanted: str | None,
+    asked: Sequence[Design],
+    run: str,
+    rows: Sequence[Mapping[str, str]],
+    low: float = LOW,
 ) -> dict[str, tuple[Design, Job]]:
     """``(design, job)`` by the name of the job, without those that the rows have and mixes that mix nothing."""
     done = {(row["experiment"], design(row)) for row in rows}
@@ -173,8 +180,8 @@ def jobs_of(
             smoke = experiments.effective(item.experiment, "smoke")
             values = between(smoke, item.parameters, own.share)
             if own.mix:
-                even, values = values, mixed(smoke, item.parameters, own.mix)
-                if values in (even, between(smoke, item.parameters, LOW)):
+                even, values = values, mixed(smoke, item.parameters, own.mix, low)
+                if values in (even, between(smoke, item.parameters, low)):
                     continue
             small = replace(item, parameters=values, parts={**item.parts, "parameters": values})
             job = plan.job(small, root, run=run, limit_min=LIMIT_MIN)
@@ -190,8 +197,15 @@ def design(row: Mapping[str, str]) -> Design:
     return Design(float(row["share"]), int(row.get("mix") or 0))
 
 
-def measure(root: Path, wanted: str | None, asked: Sequence[Design]) -> tuple[list[dict[str, str]], list[str]]:
+def measure(
+    root: Path, wanted: str | None, asked: Sequence[Design], low: float = LOW
+) -> tuple[list[dict[str, str]], list[str]]:
     """Run the notebooks that the table lacks; the table is written as they end.
+
+    Parameters
+    ----------
+    low : float
+        As :func:`mixed` takes it.
 
     Returns
     -------
@@ -214,7 +228,7 @@ def measure(root: Path, wanted: str | None, asked: Sequence[Design]) -> tuple[li
             "removes; run it in a fresh clone"
         )
     with runner.session(layout):
-        jobs = jobs_of(root, wanted, asked, runner.new_name(), rows)
+        jobs = jobs_of(root, wanted, asked, runner.new_name(), rows, low)
 
         def settle(job: Job, outcome: Outcome) -> Outcome:
             own = read_json(Path(outcome.attempt) / "finished.json") if outcome.attempt else None
@@ -302,9 +316,12 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--shares", type=float, nargs="*", default=list(SHARES), help="0 is smoke, 1 is cpu")
     every = list(range(1, MIXES + 1))
     parser.add_argument("--mixes", type=int, nargs="*", choices=every, default=every, help="which mixed runs")
+    parser.add_argument("--low", type=float, default=LOW, help="share of the small counts in mixed runs, below 0.6")
     asked = parser.parse_args(words)
+    if not 0 < asked.low < HIGH:
+        parser.error(f"--low must be above 0 and below {HIGH}, got {asked.low:g}")
     try:
-        rows, failed = measure(experiments.root(), asked.only, designs(asked.shares, asked.mixes))
+        rows, failed = measure(experiments.root(), asked.only, designs(asked.shares, asked.mixes), asked.low)
     except DeclarationError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

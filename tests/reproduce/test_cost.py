@@ -207,6 +207,8 @@ def test_mixes_raise_different_counts_and_each_pair_of_the_fastest_apart() -> No
     )
     assert all(mix[name] in (low[name], high[name]) for mix in mixes for name in fastest)
     assert all(mix["width"] == LARGE["width"] for mix in mixes)
+    less = cost_receipts.between(SMALL, LARGE, 0.45)
+    assert cost_receipts.mixed(SMALL, LARGE, 1, 0.45)["n_test"] == less["n_test"] > low["n_test"]
     stays = cost_receipts.mixed({"n_seeds": 2}, {"n_seeds": 3}, 1)
     assert cost_receipts.between({"n_seeds": 2}, {"n_seeds": 3}, 0.6)["n_seeds"] == 3 == stays["n_seeds"]
     assert cost_receipts.mixed({"n_seeds": 2}, {"n_seeds": 4}, 1) == {"n_seeds": 3}
