@@ -99,12 +99,9 @@ class Model:
     ----------
     widths : dict of float
         Quantile of the scaled errors, by how many shares of the notebook were known.
-    notebooks : int
-        Whose runs the fit has seen.
     """
 
     widths: dict[int, float]
-    notebooks: int
 
 
 @dataclass(frozen=True)
@@ -337,7 +334,7 @@ def fit(every: Mapping[str, Sequence[Tried]], without: str = "") -> Model:
         scores = [abs(one.error) / one.scale for one in scored if one.known == known]
         rank = min(math.ceil((len(scores) + 1) * COVERED), len(scores))  # of a new case among those seen
         widths[known] = sorted(scores)[rank - 1] if len(scores) >= FEWEST else UNKNOWN
-    return Model(widths, len(every) - (without in every))
+    return Model(widths)
 
 
 def predict(model: Model, path: Sequence[Run], parameters: Mapping[str, Any]) -> Estimate:
